@@ -1,0 +1,253 @@
+/**
+ * The ways in which a Redis over HTTP fails, as a table. A fault has two halves: how the commands are
+ * executed (`perform`), and how the answer is delivered (`deliver`). So "executed, but the answer was lost"
+ * and "refused without being executed" are one `deliver` with and without execution, and a fault that
+ * executes late or twice is a `perform` of its own.
+ *
+ * @module
+ */
+import { STATUS_CODES } from "node:http";
+import { jsonAnswer } from "./answer.mjs";
+import { commandsAsText } from "./call.mjs";
+import { content, firstHalf, sendOversize, standIn, wrongBody } from "./wrong-answer.mjs";
+
+/** @typedef {import("./answer.mjs").Answer} Answer */
+/** @typedef {import("./exchange.mjs").Exchange} Exchange */
+/** @typedef {import("./execution.mjs").Execution} Execution */
+
+/**
+ * @typedef {"healthy" | "refuse" | "resetBeforeHeaders" | "resetAfterHeaders" | "resetMidBody" | "hang"
+ *   | "hangAfterHeaders" | "slow" | "status" | "html" | "truncated" | "wrongTypes" | "empty" | "oversize"
+ *   | "redirect" | "loseReply" | "redisError" | "flushScripts"} FaultName
+ */
+
+/**
+ * @typedef {object} FaultOptions
+ * @property {number} [times] only the next so many requests that match, then healthy; default all
+ *   (flushScripts: 1)
+ * @property {string} [match] only requests whose commands contain this text (words of a command parted by one
+ *   space, e.g. `"GET user:7"`)
+ * @property {boolean} [execute] whether Redis executes the commands all the same; each fault has its own
+ *   default
+ * @property {number} [delayMs] slow: the time before the answer, default 1000
+ * @property {number} [chunkBytes] slow: send the body in pieces of so many bytes; default whole
+ * @property {number} [chunkMs] slow: the time between pieces, default 10
+ * @property {number} [code] status: default 503; redirect: default 302
+ * @property {unknown} [body] status, html: a string as it is, anything else as JSON
+ * @property {Record<string, string>} [headers] status: more headers, e.g. `{ "retry-after": "1" }`
+ * @property {"container" | "results" | "fewer" | "more"} [shape] wrongTypes: an object for an array and an
+ *   array for an object (default), results that no reply can be, too few results, too many
+ * @property {number} [megabytes] oversize: the size of the reply, default 32
+ * @property {string} [location] redirect: where to
+ * @property {string} [error] redisError: the text that every command (with `match`: every command that
+ *   contains it) is answered
+ */
+
+/**
+ * @typedef {object} FaultContext
+ * @property {Exchange} exchange
+ * @property {import("./call.mjs").Call | undefined} call undefined if the request could not be read
+ * @property {FaultOptions} options
+ * @property {(execution?: Execution) => Promise<Answer>} run executes the commands; may be called more than
+ *   once, and when the client has gone
+ */
+
+/**
+ * @typedef {object} Fault
+ * @property {boolean} executes the default of `execute`
+ * @property {readonly (keyof FaultOptions)[]} options those it knows, besides the common ones
+ * @property {readonly (keyof FaultOptions)[]} [required]
+ * @property {number} [times] the default of `times`
+ * @property {(context: FaultContext) => Promise<Answer>} [perform] default: `run()` once
+ * @property {(context: FaultContext, answer: Answer) => void | Promise<void>} [deliver] default: send the
+ *   answer
+ */
+
+/** @type {Record<FaultName, Fault>} */
+export const FAULTS = {
+  healthy: { executes: true, options: [] },
+  // Nothing of it happens here: the gateway closes its listening socket, no request arrives.
+  refuse: { executes: false, options: [] },
+  resetBeforeHeaders: { executes: false, options: [], deliver: ({ exchange }) => exchange.reset() },
+  loseReply: { executes: true, options: [], deliver: ({ exchange }) => exchange.reset() },
+  resetAfterHeaders: {
+    executes: true,
+    options: [],
+    async deliver({ exchange }, answer) {
+      exchange.sendHead(answer);
+      await exchange.reset();
+    },
+  },
+  resetMidBody: {
+    executes: true,
+    options: [],
+    async deliver({ exchange }, answer) {
+      exchange.sendHead(answer);
+      await exchange.write(firstHalf(answer.body));
+      await exchange.reset();
+    },
+  },
+  hang: { executes: false, options: [], deliver: ({ exchange }) => exchange.closed },
+  hangAfterHeaders: {
+    executes: true,
+    options: [],
+    async deliver({ exchange }, answer) {
+      exchange.sendHead(answer);
+      await exchange.closed;
+    },
+  },
+  slow: {
+    executes: true,
+    options: ["delayMs", "chunkBytes", "chunkMs"],
+    async deliver({ exchange, options: { delayMs = 1000, chunkBytes, chunkMs = 10 } }, answer) {
+      await exchange.wait(delayMs);
+      if (!chunkBytes) return exchange.send(answer);
+      exchange.sendHead(answer);
+      for (let start = 0; start < answer.body.length && exchange.open; start += chunkBytes) {
+        if (start > 0) await exchange.wait(chunkMs);
+        await exchange.write(answer.body.subarray(start, start + chunkBytes));
+      }
+      exchange.end();
+    },
+  },
+  status: {
+    executes: false,
+    options: ["code", "body", "headers"],
+    deliver({ exchange, options: { code = 503, body, headers } }) {
+      const own = content(body ?? { error: STATUS_CODES[code] ?? "error" }, "text/plain");
+      exchange.send({ status: code, headers: { ...own.headers, ...headers }, body: own.body });
+    },
+  },
+  html: {
+    executes: false,
+    options: ["body"],
+    deliver({ exchange, options }) {
+      const page =
+        "<!doctype html>\n<html><head><title>Welcome</title></head><body><h1>Please sign in</h1></body></html>\n";
+      exchange.send({ status: 200, ...content(options.body ?? page, "text/html; charset=utf-8") });
+    },
+  },
+  truncated: {
+    executes: true,
+    options: [],
+    deliver: ({ exchange }, answer) => exchange.send({ ...answer, body: firstHalf(answer.body) }),
+  },
+  wrongTypes: {
+    executes: false,
+    options: ["shape"],
+    deliver: ({ exchange, call, options }) =>
+      exchange.send(jsonAnswer(200, wrongBody(call, options.shape ?? "container"))),
+  },
+  empty: {
+    executes: false,
+    options: [],
+    deliver: ({ exchange }) => exchange.send(jsonAnswer(200, "")),
+  },
+  oversize: {
+    executes: false,
+    options: ["megabytes"],
+    deliver: ({ exchange, call, options }) =>
+      sendOversize(exchange, call, (options.megabytes ?? 32) * 1024 * 1024),
+  },
+  redirect: {
+    executes: false,
+    options: ["location", "code"],
+    required: ["location"],
+    deliver({ exchange, options: { location = "", code = 302 } }) {
+      exchange.send({ status: code, headers: { location }, body: new Uint8Array() });
+    },
+  },
+  redisError: {
+    executes: true,
+    options: ["error"],
+    required: ["error"],
+    perform: ({ run, options: { error, match } }) =>
+      run({
+        replace: (command) =>
+          match === undefined || commandsAsText([command]).includes(match) ? error : undefined,
+      }),
+  },
+  flushScripts: {
+    executes: true,
+    options: [],
+    times: 1,
+    perform: ({ run }) => run({ before: [["SCRIPT", "FLUSH"]] }),
+  },
+};
+
+/** @type {readonly (keyof FaultOptions)[]} */
+const COMMON = ["times", "match", "execute"];
+
+/** @type {Partial<Record<keyof FaultOptions, (value: unknown) => boolean>>} */
+const CHECKS = {
+  times: (value) => isInteger(value, 1),
+  match: (value) => typeof value === "string",
+  execute: (value) => typeof value === "boolean",
+  delayMs: (value) => isInteger(value, 0),
+  chunkBytes: (value) => isInteger(value, 1),
+  chunkMs: (value) => isInteger(value, 0),
+  code: (value) => isInteger(value, 200) && Number(value) <= 599,
+  headers: (value) =>
+    typeof value === "object" &&
+    value !== null &&
+    Object.values(value).every((item) => typeof item === "string"),
+  shape: (value) => ["container", "results", "fewer", "more"].includes(String(value)),
+  megabytes: (value) => isInteger(value, 1) && Number(value) <= 1024,
+  location: (value) => typeof value === "string",
+  error: (value) => typeof value === "string" && value !== "",
+};
+
+/**
+ * A fault that is misspelt must not pass for a healthy gateway.
+ * @param {string} name
+ * @param {Record<string, unknown>} options
+ * @returns {asserts name is FaultName}
+ * @throws {TypeError}
+ */
+export function checkFault(name, options) {
+  if (!Object.hasOwn(FAULTS, name)) {
+    throw new TypeError(
+      `unknown fault ${JSON.stringify(name)}, expected one of ${Object.keys(FAULTS).join(", ")}`,
+    );
+  }
+  const fault = FAULTS[/** @type {FaultName} */ (name)];
+  // Connections that are refused cannot be counted or read, and a healthy gateway has nothing to choose.
+  const known = name === "refuse" || name === "healthy" ? [] : [...COMMON, ...fault.options];
+  for (const [option, value] of Object.entries(options)) {
+    if (value === undefined) continue;
+    if (!known.some((one) => one === option)) {
+      throw new TypeError(
+        `unknown option ${JSON.stringify(option)} of fault ${name}, expected ${known.join(", ") || "none"}`,
+      );
+    }
+    const check = CHECKS[/** @type {keyof FaultOptions} */ (option)];
+    if (check && !check(value))
+      throw new TypeError(`bad option ${option} of fault ${name}: ${JSON.stringify(value)}`);
+  }
+  for (const option of fault.required ?? []) {
+    if (options[option] === undefined) throw new TypeError(`fault ${name} needs the option ${option}`);
+  }
+}
+
+/**
+ * Lets a request go through a fault.
+ * @param {FaultName} name
+ * @param {FaultContext} context
+ */
+export async function applyFault(name, context) {
+  const {
+    executes,
+    perform = ({ run }) => run(),
+    deliver = ({ exchange }, answer) => exchange.send(answer),
+  } = FAULTS[name];
+  const answer = (context.options.execute ?? executes) ? await perform(context) : standIn(context.call);
+  await deliver(context, answer);
+}
+
+/**
+ * @param {unknown} value
+ * @param {number} min
+ */
+function isInteger(value, min) {
+  return Number.isSafeInteger(value) && Number(value) >= min;
+}

@@ -1,0 +1,134 @@
+/**
+ * Takes an HTTP request through everything: it is read, written to the log, met by a fault, checked, executed
+ * and answered.
+ *
+ * @module
+ */
+import { randomBytes } from "node:crypto";
+import { answerOf, errorAnswer } from "./answer.mjs";
+import { CallError, commandsAsText, parseCall, tokenOf } from "./call.mjs";
+import { UnreachableError } from "./connection.mjs";
+import { Exchange } from "./exchange.mjs";
+import { execute } from "./execution.mjs";
+import { applyFault } from "./fault.mjs";
+
+/** @typedef {import("./answer.mjs").Answer} Answer */
+/** @typedef {import("./call.mjs").Call} Call */
+
+/**
+ * @typedef {object} ServiceOptions
+ * @property {(token: string | undefined) => import("./pool.mjs").RedisPool | undefined} poolOf the
+ *   connections that a token may use, if any
+ * @property {number} maxBytes the largest request body
+ * @property {import("./counter.mjs").Counter} counter
+ * @property {import("./fault-switch.mjs").FaultSwitch} faults
+ * @property {import("./log.mjs").RequestLog} log
+ */
+
+export class Service {
+  #poolOf;
+  #maxBytes;
+  #counter;
+  #faults;
+  #log;
+
+  /** @param {ServiceOptions} options */
+  constructor({ poolOf, maxBytes, counter, faults, log }) {
+    this.#poolOf = poolOf;
+    this.#maxBytes = maxBytes;
+    this.#counter = counter;
+    this.#faults = faults;
+    this.#log = log;
+  }
+
+  /**
+   * @param {import("node:http").IncomingMessage} request
+   * @param {import("node:http").ServerResponse} response
+   * @param {number} connection the number of the connection on which it came
+   */
+  async handle(request, response, connection) {
+    this.#counter.requestOpened();
+    const exchange = new Exchange(request, response);
+    exchange.closed.then(() => this.#counter.requestClosed());
+    const target = request.url ?? "/";
+    const { headers, method = "GET" } = request;
+    const { body, size } = await exchange.readBody(this.#maxBytes);
+
+    const { call, refusal } = readCall({ target, headers, body, size, maxBytes: this.#maxBytes });
+    const commands = call?.commands ?? [];
+    const { name, options } = this.#faults.take(() => commandsAsText(commands));
+    const syncToken = String(headers["upstash-sync-token"] ?? "");
+    const path = target.replace(/\?.*/s, "");
+    const entry = this.#log.add({
+      at: Date.now(),
+      connection,
+      method,
+      path,
+      commands,
+      syncToken,
+      fault: name,
+      status: null,
+    });
+    exchange.closed.then(() => {
+      entry.status = exchange.status;
+    });
+    if (name !== "healthy") this.#counter.fault();
+
+    /**
+     * @param {import("./execution.mjs").Execution} [execution]
+     * @returns {Promise<Answer>}
+     */
+    const run = async (execution) => {
+      const answer = await this.#answerTo(
+        { method, token: tokenOf({ target, headers }), call, refusal },
+        execution,
+      );
+      // Opaque to the client, who sends it back to read its own writes. One Redis has nothing to catch up
+      // with.
+      answer.headers["upstash-sync-token"] = syncToken || randomBytes(8).toString("hex");
+      return answer;
+    };
+    await applyFault(name, { exchange, call, options, run });
+  }
+
+  /**
+   * @param {{ method: string, token: string | undefined,
+   *   call: Call | undefined, refusal: CallError | undefined }} request
+   * @param {import("./execution.mjs").Execution} [execution]
+   * @returns {Promise<Answer>}
+   */
+  async #answerTo({ method, token, call, refusal }, execution) {
+    try {
+      if (!["HEAD", "GET", "POST", "PUT"].includes(method))
+        throw new CallError(405, "ERR method not allowed");
+      const pool = this.#poolOf(token);
+      if (!pool) throw new CallError(401, "WRONGPASS invalid or missing auth token");
+      if (!call) throw refusal ?? new CallError(400, "ERR failed to parse command");
+      return answerOf(call, await execute(call, pool, this.#counter, execution));
+    } catch (error) {
+      this.#counter.refusal();
+      if (error instanceof CallError) return errorAnswer(error.status, error.message);
+      if (error instanceof UnreachableError) return errorAnswer(502, "ERR upstream Redis is unreachable");
+      throw error;
+    }
+  }
+}
+
+/**
+ * @param {{ target: string, headers: import("node:http").IncomingHttpHeaders, body: Uint8Array,
+ *   size: number, maxBytes: number }} request
+ * @returns {{ call?: Call, refusal?: CallError }}
+ */
+function readCall({ target, headers, body, size, maxBytes }) {
+  try {
+    if (size > maxBytes)
+      throw new CallError(
+        400,
+        `ERR max request size exceeded. Limit: ${maxBytes} bytes, Actual: ${size} bytes`,
+      );
+    return { call: parseCall({ target, headers, body }) };
+  } catch (error) {
+    if (error instanceof CallError) return { refusal: error };
+    throw error;
+  }
+}

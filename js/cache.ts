@@ -1,0 +1,139 @@
+/** `createCache`: settings, kept as they were given until the first call needs them. */
+import { CacheClient, type Home } from "./client.ts";
+import { currentHost } from "./host.ts";
+import type { Cache, CacheEvent, CacheOptions, ExecutionContextLike } from "./index.d.ts";
+import { existingInstance, type Instance, instance, type Link } from "./isolate.ts";
+import { giveOptions } from "./options.ts";
+
+/** A cache's settings, and what follows from them in the present instance. */
+export class CacheHome implements Home {
+  readonly options: CacheOptions;
+  #instance: Instance | undefined;
+  #cache = 0;
+  #flaw: string | undefined;
+  #link: { readonly url: unknown; readonly token: unknown; readonly link: Link } | undefined;
+  readonly #warned = new Set<string>();
+
+  constructor(options: CacheOptions) {
+    this.options = options;
+  }
+
+  get cache(): number {
+    return this.#cache;
+  }
+
+  prepare(): Instance {
+    const present = instance();
+    if (this.#instance === present) return present;
+    this.#flaw = undefined;
+    const observed = typeof this.options?.onEvent === "function";
+    try {
+      giveOptions(present.core, this.options);
+    } catch (flaw) {
+      this.#flaw = flaw instanceof Error ? flaw.message : String(flaw);
+    }
+    const id = present.core.cache(observed);
+    if (id === undefined)
+      throw new Error("there are too many caches with different settings in this isolate");
+    this.#cache = id;
+    this.#link = undefined;
+    this.#instance = present;
+    return present;
+  }
+
+  link(env: unknown): Link {
+    const present = this.prepare();
+    const { url, token } = this.#credentials(present, env);
+    const known = this.#link;
+    if (known !== undefined && known.url === url && known.token === token) return known.link;
+    const link = this.#open(present, url, token);
+    this.#link = { url, token, link };
+    return link;
+  }
+
+  existing(env: unknown): { readonly instance: Instance; readonly link: Link } | undefined {
+    // Looking at the state is no use of the cache: it makes nothing.
+    if (existingInstance() === undefined) return undefined;
+    try {
+      return { instance: this.prepare(), link: this.link(env) };
+    } catch {
+      return undefined;
+    }
+  }
+
+  emit(event: CacheEvent): void {
+    // Anything may have been given for options, null too.
+    const onEvent = this.options?.onEvent;
+    if (typeof onEvent === "function") {
+      try {
+        onEvent(event);
+      } catch {
+        // An observer does not decide over the answer.
+      }
+    } else if (event.type === "warning") {
+      console.warn(`leeward: ${event.message}`);
+    }
+  }
+
+  warn(code: string, message: string): void {
+    if (this.#warned.has(code)) return;
+    this.#warned.add(code);
+    this.emit({ type: "warning", at: Date.now(), request: 0, code, message });
+  }
+
+  #credentials(present: Instance, env: unknown): { url: string; token: string } {
+    const options = this.options ?? {};
+    if (options.url !== undefined || options.token !== undefined) {
+      return { url: options.url ?? "", token: options.token ?? "" };
+    }
+    const given = env ?? currentHost().env();
+    if (typeof given === "object" && given !== null) {
+      const variables = given as Record<string, unknown>;
+      const names = credentialNames(present);
+      for (let i = 0; i < names.length; i += 2) {
+        const url = textIn(variables, names[i]);
+        const token = textIn(variables, names[i + 1]);
+        if (url !== "" || token !== "") return { url, token };
+      }
+    }
+    return { url: "", token: "" };
+  }
+
+  #open(present: Instance, url: string, token: string): Link {
+    const { core, connections } = present;
+    // A cache that cannot work has a connection of its own, so that it warns by itself.
+    const flawed = this.#flaw !== undefined;
+    const usable = !flawed && url !== "" && token !== "";
+    const key = usable ? `${url}\n${token}` : `\n${this.#cache}\n${this.#flaw ?? ""}`;
+    const known = connections.get(key);
+    if (known !== undefined) return known;
+    const id = flawed ? core.openDisabled(this.#flaw ?? "") : core.open(url, token);
+    if (id === undefined) throw new Error("there are too many connections in this isolate");
+    const link: Link = { id, url: core.url(id) ?? "", token };
+    connections.set(key, link);
+    return link;
+  }
+}
+
+const NAMES = new WeakMap<Instance, string[]>();
+
+function credentialNames(present: Instance): string[] {
+  let names = NAMES.get(present);
+  if (names === undefined) {
+    names = present.exports.Core.credentials();
+    NAMES.set(present, names);
+  }
+  return names;
+}
+
+function textIn(env: Record<string, unknown>, name: string | undefined): string {
+  const value = name === undefined ? undefined : env[name];
+  return typeof value === "string" ? value.trim() : "";
+}
+
+export function createCache(options: CacheOptions = {}): Cache {
+  const home = new CacheHome(options);
+  const client = new CacheClient(home, undefined, undefined) as CacheClient & { for?: Cache["for"] };
+  client.for = (env?: unknown, ctx?: ExecutionContextLike) => new CacheClient(home, env, ctx);
+  return client as Cache;
+}

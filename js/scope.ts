@@ -1,0 +1,326 @@
+/**
+ * A request, as the core sees it: the driver of its operations. It performs what the core decides, in this request's context
+ * alone, and feeds back what happened. It holds the request's one timer.
+ */
+
+import { post, ReplyTooLarge } from "./http.ts";
+import type { CacheEvent, Outcome } from "./index.d.ts";
+import { type Instance, type Link, nextRequest } from "./isolate.ts";
+import { BackgroundOperation, type Operation, ReadOperation, WriteOperation } from "./operation.ts";
+import { encode, isFlaw, type Kind, sizeOf, type Text, textOf } from "./value.ts";
+
+/** Runtimes take longer waits for none. */
+const MAX_WAIT = 2 ** 31 - 1;
+
+const OUTCOMES: readonly Outcome[] = ["hit", "miss", "bypass"];
+
+/** What a scope needs to know of its cache. */
+export interface ScopeOwner {
+  emit(event: CacheEvent): void;
+  /** The core has failed in some way. */
+  trapped(error: unknown): void;
+}
+
+export class Scope {
+  readonly request = nextRequest();
+  readonly instance: Instance;
+  readonly link: Link;
+  readonly anchor: ((promise: Promise<unknown>) => void) | undefined;
+  readonly #owner: ScopeOwner;
+  readonly #operations = new Map<number, Operation>();
+  readonly #batches = new Map<number, AbortController>();
+  /** The reply that is being handled. */
+  #body: Uint8Array | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timerAt = 0;
+  #pumping = false;
+
+  constructor(
+    instance: Instance,
+    link: Link,
+    anchor: ((promise: Promise<unknown>) => void) | undefined,
+    owner: ScopeOwner,
+  ) {
+    this.instance = instance;
+    this.link = link;
+    this.anchor = anchor;
+    this.#owner = owner;
+  }
+
+  /** Begins an operation: `begin` gives the core's number for it, 0 if there is no room. */
+  start(operation: Operation, begin: () => number): void {
+    this.#guarded(() => {
+      operation.id = begin();
+      if (operation.id === 0) {
+        operation.passThrough();
+        return;
+      }
+      this.#operations.set(operation.id, operation);
+    });
+    if (this.instance.dead && operation.id === 0) operation.passThrough();
+    this.pump();
+  }
+
+  /** The caller of a read has gone. */
+  abort(operation: Operation): void {
+    this.#tell(operation, () => this.instance.core.aborted(operation.id));
+  }
+
+  /** Performs what there is to do. */
+  pump(): void {
+    // A callback may begin another operation of this request: the loop below sees what that one has to do.
+    if (this.#pumping) return;
+    this.#pumping = true;
+    this.#guarded(() => {
+      while (!this.instance.dead && this.#perform());
+      if (!this.instance.dead) this.#arm();
+    });
+    this.#pumping = false;
+  }
+
+  /** One effect; `false` when there is none. */
+  #perform(): boolean {
+    const { core, shared, exports } = this.instance;
+    const { Code } = exports;
+    const code = core.poll(this.request);
+    switch (code) {
+      case Code.Nothing:
+        return false;
+      case Code.Flush: {
+        const batch = core.target();
+        queueMicrotask(() => this.#flush(batch));
+        return true;
+      }
+      case Code.Abort: {
+        const batch = core.target();
+        this.#batches.get(batch)?.abort();
+        this.#batches.delete(batch);
+        return true;
+      }
+      case Code.Anchor:
+        this.anchor?.(shared.add(core.target()).promise);
+        return true;
+      case Code.Settle:
+        shared.settle(core.target());
+        return true;
+      case Code.Report:
+        this.#owner.emit({
+          ...(core.event() as object),
+          at: core.at(),
+          request: this.request,
+        } as CacheEvent);
+        return true;
+      case Code.Background: {
+        const id = core.op();
+        let operation = this.#operations.get(id);
+        if (operation === undefined) {
+          operation = new BackgroundOperation();
+          operation.id = id;
+          this.#operations.set(id, operation);
+        }
+        const kept = operation;
+        this.anchor?.(
+          new Promise<void>((resolve) => {
+            kept.background = resolve;
+          }),
+        );
+        return true;
+      }
+      default:
+        this.#performFor(code);
+        return true;
+    }
+  }
+
+  #performFor(code: number): void {
+    const { core, shared, exports } = this.instance;
+    const { Code } = exports;
+    const operation = this.#operations.get(core.op());
+    if (operation === undefined) return;
+    switch (code) {
+      case Code.Finished:
+        this.#operations.delete(operation.id);
+        operation.background?.();
+        return;
+      case Code.Await: {
+        const awaited = shared.get(core.target());
+        operation.shared = awaited;
+        const woken = () => {
+          if (operation.shared === awaited) this.#tell(operation, () => core.woken(operation.id, Date.now()));
+        };
+        // It rejects when the request that made it has been ended; then this one looks for itself, as after its own timer.
+        if (awaited === undefined) queueMicrotask(woken);
+        else awaited.promise.then(woken, woken);
+        return;
+      }
+      case Code.Share: {
+        const target = shared.get(core.target());
+        if (target !== undefined) target.text = operation.text;
+        return;
+      }
+      case Code.Applied:
+        if (operation instanceof WriteOperation) operation.applied(core.stored() ?? false);
+        return;
+      case Code.NotApplied:
+        if (operation instanceof WriteOperation) {
+          operation.notApplied(core.keys(), core.pending(), core.disabled());
+        }
+        return;
+      default:
+        if (operation instanceof ReadOperation) this.#performRead(code, operation);
+    }
+  }
+
+  #performRead(code: number, operation: ReadOperation): void {
+    const { core, exports } = this.instance;
+    const { Code } = exports;
+    const { id } = operation;
+    switch (code) {
+      case Code.Run:
+        operation.run((ok) =>
+          this.#tell(operation, () =>
+            ok
+              ? core.callbackOk(id, operation.ttl, operation.skipped, Date.now())
+              : core.callbackErr(id, Date.now()),
+          ),
+        );
+        return;
+      case Code.Cancel:
+        operation.cancel(new DOMException("nobody waits for the value any more", "AbortError"));
+        return;
+      case Code.DecodeReply: {
+        const literal = this.#body?.subarray(core.start(), core.end());
+        const kind = core.kind();
+        const base64 = core.base64();
+        const ok = attempt(() => {
+          if (literal === undefined) throw new Error("the reply is gone");
+          operation.take({ kind: kind as Kind, text: textOf(literal, base64) });
+        });
+        core.decoded(id, ok, Date.now());
+        return;
+      }
+      case Code.DecodeShared: {
+        const text: Text | undefined = operation.shared?.text;
+        const ok = attempt(() => {
+          if (text === undefined) throw new Error("the value is gone");
+          operation.take(text);
+        });
+        core.decoded(id, ok, Date.now());
+        return;
+      }
+      case Code.Encode: {
+        const encoded = encode(operation.value);
+        if (isFlaw(encoded)) {
+          core.unencodable(id, encoded.path, encoded.reason, Date.now());
+        } else {
+          operation.text = encoded;
+          core.encoded(id, encoded.kind, sizeOf(encoded.text), Date.now());
+        }
+        return;
+      }
+      case Code.Serve:
+        operation.serve(
+          OUTCOMES[core.outcome()] ?? "bypass",
+          core.age(),
+          core.stored(),
+          core.shared(),
+          core.reason(),
+        );
+        return;
+      case Code.Throw:
+        operation.throwError();
+        return;
+    }
+  }
+
+  /** Sends a batch: at the end of the turn that filled it, in the request that did. */
+  #flush(batch: number): void {
+    let body: string | undefined;
+    this.#guarded(() => {
+      const { core } = this.instance;
+      const sealed = core.seal(batch);
+      if (sealed === undefined) return;
+      const values = [...core.values()];
+      const [head = "", ...rest] = sealed.split("\0");
+      const value = (i: number) => JSON.stringify(this.#operations.get(values[i] ?? 0)?.text?.text ?? "");
+      body = rest.reduce((all, part, i) => all + value(i) + part, head);
+    });
+    if (body === undefined) return;
+    const controller = new AbortController();
+    this.#batches.set(batch, controller);
+    const { core } = this.instance;
+    post(this.link.url, this.link.token, body, controller.signal).then(
+      (answer) => {
+        if (!this.#batches.delete(batch)) return;
+        this.#body = answer.body;
+        this.#step(() => core.reply(batch, answer.status, answer.body, Date.now()));
+        this.#body = undefined;
+      },
+      (error: unknown) => {
+        if (!this.#batches.delete(batch)) return;
+        const kind = error instanceof ReplyTooLarge ? "too-large" : "transport";
+        this.#step(() => core.sendFailed(batch, kind, Date.now()));
+      },
+    );
+  }
+
+  /** Tells the core of something that happened to an operation; if it no longer knows it, the driver finishes alone. */
+  #tell(operation: Operation, tell: () => boolean): void {
+    this.#step(() => {
+      if (!tell()) operation.passThrough();
+    });
+    if (this.instance.dead) operation.passThrough();
+  }
+
+  /** Something has happened: the core is told, and what follows from it is done. */
+  #step(tell: () => void): void {
+    this.#guarded(tell);
+    this.pump();
+  }
+
+  /** A core that fails is left at once, and what this request has under way goes on without it. */
+  #guarded(work: () => void): void {
+    if (!this.instance.dead) {
+      try {
+        work();
+        return;
+      } catch (error) {
+        this.instance.dead = true;
+        this.#owner.trapped(error);
+      }
+    }
+    const left = [...this.#operations.values()];
+    this.#operations.clear();
+    for (const operation of left) operation.passThrough();
+  }
+
+  #arm(): void {
+    const now = Date.now();
+    const wait = this.instance.core.wait(this.request, now);
+    if (wait < 0) {
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+      return;
+    }
+    const at = now + wait;
+    if (this.#timer !== undefined && at === this.#timerAt) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = at;
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined;
+        this.#step(() => this.instance.core.timer(this.request, Date.now()));
+      },
+      Math.min(wait, MAX_WAIT),
+    );
+  }
+}
+
+function attempt(work: () => void): boolean {
+  try {
+    work();
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,161 @@
+/**
+ * Values and the texts that they are stored as. JSON as JSON, bytes in base64 (bodies travel as JSON texts), `undefined` as
+ * an empty text of its own kind. What would come back as something else is not stored, and the place in it is named.
+ */
+
+/** j: JSON, u: undefined, b: Uint8Array, a: ArrayBuffer. */
+export type Kind = "j" | "u" | "b" | "a";
+
+/** A value as it is stored. */
+export interface Text {
+  readonly kind: Kind;
+  readonly text: string;
+}
+
+/** Where in a value, and why it cannot be stored. */
+export interface Flaw {
+  readonly path: string;
+  readonly reason: string;
+}
+
+/** `toBase64` and `fromBase64` are in newer engines only; both are many times faster than what stands in for them. */
+interface Base64Bytes extends Uint8Array<ArrayBuffer> {
+  toBase64?(): string;
+}
+const Bytes = Uint8Array as typeof Uint8Array & { fromBase64?(text: string): Uint8Array<ArrayBuffer> };
+
+/** So many characters at a time: `String.fromCharCode` takes its bytes as arguments. */
+const CHUNK = 8192;
+
+export function encode(value: unknown): Text | Flaw {
+  if (value === undefined) return { kind: "u", text: "" };
+  if (typeof value === "object" && value !== null) {
+    const prototype: unknown = Object.getPrototypeOf(value);
+    if (prototype === Uint8Array.prototype) return { kind: "b", text: toBase64(value as Base64Bytes) };
+    if (prototype === ArrayBuffer.prototype) {
+      return { kind: "a", text: toBase64(new Uint8Array(value as ArrayBuffer)) };
+    }
+  }
+  try {
+    const reason = flawOf(value, []);
+    if (reason !== undefined) return reason;
+    return { kind: "j", text: JSON.stringify(value) };
+  } catch (error) {
+    // A cycle runs out of stack before JSON.stringify gets to see it; a getter may throw anything.
+    return {
+      path: "$",
+      reason: error instanceof RangeError ? "nested too deep, or a cycle" : "it cannot be read",
+    };
+  }
+}
+
+export function isFlaw(encoded: Text | Flaw): encoded is Flaw {
+  return "reason" in encoded;
+}
+
+/** A new value at each call: nobody sees what another caller does to his. Throws on a text that `encode` did not make. */
+export function decode({ kind, text }: Text): unknown {
+  switch (kind) {
+    case "j":
+      return JSON.parse(text);
+    case "u":
+      return undefined;
+    case "b":
+      return fromBase64(text);
+    case "a":
+      return fromBase64(text).buffer;
+    default:
+      throw new TypeError("unknown kind of value");
+  }
+}
+
+/** The text in a JSON text literal, as bytes of UTF-8. */
+export function textOf(literal: Uint8Array, base64: boolean): string {
+  const text: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(literal));
+  if (typeof text !== "string") throw new TypeError("not a text");
+  return base64 ? new TextDecoder("utf-8", { fatal: true }).decode(fromBase64(text)) : text;
+}
+
+/** Bytes of a text in UTF-8; the text is not encoded where its length alone tells that it is small. */
+export function sizeOf(text: string): number {
+  return text.length * 3 <= CHUNK ? text.length * 3 : new TextEncoder().encode(text).byteLength;
+}
+
+/** The first place in a value that JSON would not give back as it is. */
+function flawOf(value: unknown, path: (string | number)[]): Flaw | undefined {
+  switch (typeof value) {
+    case "string":
+    case "boolean":
+      return undefined;
+    case "number":
+      return Number.isFinite(value) ? undefined : flaw(path, `${value} has no JSON`);
+    case "object":
+      return value === null ? undefined : flawOfObject(value, path);
+    case "bigint":
+      return flaw(path, "a bigint has no JSON: store it as a text");
+    default:
+      return flaw(
+        path,
+        `${typeof value === "undefined" ? "undefined in a list" : `a ${typeof value}`} has no JSON`,
+      );
+  }
+}
+
+function flawOfObject(value: object, path: (string | number)[]): Flaw | undefined {
+  if (Array.isArray(value)) {
+    if (Object.keys(value).length !== value.length) return flaw(path, "a list with gaps or names");
+    for (let i = 0; i < value.length; i++) {
+      path.push(i);
+      const found = flawOf(value[i], path);
+      if (found !== undefined) return found;
+      path.pop();
+    }
+    return undefined;
+  }
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== null && prototype !== Object.prototype && !isPlainOfAnotherRealm(prototype)) {
+    return flaw(path, `a ${nameOf(prototype)} would come back as something else`);
+  }
+  if (Object.getOwnPropertySymbols(value).length > 0) return flaw(path, "a symbol as name has no JSON");
+  for (const [name, item] of Object.entries(value)) {
+    if (item === undefined) continue;
+    path.push(name);
+    const found = flawOf(item, path);
+    if (found !== undefined) return found;
+    path.pop();
+  }
+  return undefined;
+}
+
+/** Test runners and `node:vm` have several `Object.prototype`s. */
+function isPlainOfAnotherRealm(prototype: unknown): boolean {
+  const candidate = prototype as object;
+  return Object.getPrototypeOf(candidate) === null && Object.hasOwn(candidate, "isPrototypeOf");
+}
+
+function nameOf(prototype: unknown): string {
+  const name: unknown = (prototype as { constructor?: { name?: unknown } }).constructor?.name;
+  return typeof name === "string" && name !== "" ? name : "class instance";
+}
+
+function flaw(path: readonly (string | number)[], reason: string): Flaw {
+  const parts = path.map((part) => {
+    if (typeof part === "number") return `[${part}]`;
+    return /^[A-Za-z_$][\w$]*$/.test(part) ? `.${part}` : `[${JSON.stringify(part)}]`;
+  });
+  return { path: `$${parts.join("")}`, reason };
+}
+
+function toBase64(bytes: Base64Bytes): string {
+  if (bytes.toBase64 !== undefined) return bytes.toBase64();
+  let binary = "";
+  for (let i = 0; i < bytes.length; i += CHUNK) {
+    binary += String.fromCharCode(...bytes.subarray(i, i + CHUNK));
+  }
+  return btoa(binary);
+}
+
+function fromBase64(text: string): Uint8Array<ArrayBuffer> {
+  if (Bytes.fromBase64 !== undefined) return Bytes.fromBase64(text);
+  return Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+}

@@ -1,0 +1,44 @@
+//! What a cache is set to, checked: `Options` makes it.
+
+use alloc::string::String;
+
+use super::time::Millis;
+
+/// The longest time to live. An invalidation that was refused keeps its fence this long.
+pub const MAX_TTL: Millis = Millis::seconds(30 * 86_400);
+
+/// The settings of one cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheConfig {
+    /// First part of every Redis key.
+    pub prefix: String,
+    /// The build that writes entries; another build does not read them.
+    pub build: String,
+    /// Time to live.
+    pub ttl: Millis,
+    /// How long a read waits for Redis.
+    pub read: Millis,
+    /// How long a write waits for Redis.
+    pub write: Millis,
+    /// How long a flight is waited for.
+    pub flight: Millis,
+    /// Events name keys in full.
+    pub debug: bool,
+    /// Somebody listens to events; without, only warnings are made.
+    pub observed: bool,
+}
+
+impl Default for CacheConfig {
+    fn default() -> Self {
+        Self {
+            prefix: String::from("leeward"),
+            build: String::new(),
+            ttl: Millis::seconds(60),
+            read: Millis::new(250),
+            write: Millis::seconds(1),
+            flight: Millis::seconds(2),
+            debug: false,
+            observed: false,
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! The one connection to an endpoint: who may send, who waits, who goes past.
+//!
+//! HTTP is connectionless, so "connected" means that the last exchange succeeded. The first operation that needs Redis *is*
+//! the attempt, its own batch the handshake; everyone else waits for its verdict. `down` is backoff and circuit breaker in
+//! one: the first operation after `until` is the half-open probe. An attempt past its deadline is replaced, whoever made it,
+//! since a request that was ended never says so; its late result changes nothing.
+
+use serde::Serialize;
+
+use super::backoff::Backoff;
+use super::error::ErrorKind;
+use super::random::Random;
+use super::redis::script::Loaded;
+use super::time::Timestamp;
+
+/// So many failures in a row, of a connection that was ready, and it is down. More than one, since a single broken exchange
+/// is common and costs one callback; few, since an isolate sees little traffic.
+const TRIP: u32 = 3;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Disabled,
+    Idle,
+    Connecting { deadline: Timestamp },
+    Ready,
+    Down { until: Timestamp },
+}
+
+/// A state's name, as users see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "see `State`")]
+pub enum StateName {
+    Disabled,
+    Idle,
+    Connecting,
+    Ready,
+    Down,
+}
+
+impl State {
+    const fn name(self) -> StateName {
+        match self {
+            Self::Disabled => StateName::Disabled,
+            Self::Idle => StateName::Idle,
+            Self::Connecting { .. } => StateName::Connecting,
+            Self::Ready => StateName::Ready,
+            Self::Down { .. } => StateName::Down,
+        }
+    }
+}
+
+/// What an operation that needs Redis is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// Send: the connection is ready.
+    Send,
+    /// Send: this is the attempt of that number.
+    Attempt { attempt: u32, probe: bool },
+    /// Wait for the verdict of an attempt, until its deadline at the latest.
+    Wait { deadline: Timestamp },
+    /// Go past Redis; the next attempt is allowed at `until`.
+    Down { until: Timestamp },
+    /// Go past Redis for good.
+    Disabled,
+}
+
+/// A change of state, for the event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) from: StateName,
+    pub(crate) to: StateName,
+    pub(crate) until: Option<Timestamp>,
+}
+
+/// The state as users see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "documented in the published types")]
+pub struct Snapshot {
+    pub state: StateName,
+    pub is_open: bool,
+    pub is_ready: bool,
+    pub attempts: u32,
+    pub reuses: u64,
+    pub failures: u64,
+    pub last_error: Option<ErrorKind>,
+    pub changed_at: Option<u64>,
+    pub until: Option<u64>,
+}
+
+/// One endpoint with one set of credentials.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    state: State,
+    was_ready: bool,
+    attempts: u32,
+    reuses: u64,
+    failures: u64,
+    in_a_row: u32,
+    last_error: Option<ErrorKind>,
+    changed_at: Option<Timestamp>,
+    backoff: Backoff,
+    pub(crate) loaded: Loaded,
+}
+
+impl Connection {
+    pub(crate) fn new(enabled: bool) -> Self {
+        Self {
+            state: if enabled { State::Idle } else { State::Disabled },
+            was_ready: false,
+            attempts: 0,
+            reuses: 0,
+            failures: 0,
+            in_a_row: 0,
+            last_error: if enabled { None } else { Some(ErrorKind::Config) },
+            changed_at: None,
+            backoff: Backoff::default(),
+            loaded: Loaded::default(),
+        }
+    }
+
+    /// What an operation whose own wait ends at `deadline` is to do. If it is made the attempt, it must send.
+    pub(crate) fn admit(&mut self, now: Timestamp, deadline: Timestamp) -> Admission {
+        let probe = match self.state {
+            State::Disabled => return Admission::Disabled,
+            State::Ready => return Admission::Send,
+            State::Connecting { deadline } if now < deadline => return Admission::Wait { deadline },
+            State::Down { until } if now < until => return Admission::Down { until },
+            State::Idle => false,
+            State::Connecting { .. } | State::Down { .. } => true,
+        };
+        self.attempts = self.attempts.saturating_add(1);
+        self.state = State::Connecting { deadline };
+        self.changed_at = Some(now);
+        // The server may be another one since.
+        self.loaded.clear();
+        Admission::Attempt { attempt: self.attempts, probe }
+    }
+
+    /// An operation waits for the attempt under way: the memo is reused. Gives the attempt's number.
+    pub(crate) fn reused(&mut self) -> u32 {
+        self.reuses = self.reuses.saturating_add(1);
+        self.attempts
+    }
+
+    /// An exchange succeeded; `attempt` is its number if it was one.
+    pub(crate) fn succeeded(&mut self, attempt: Option<u32>, now: Timestamp) -> Option<Change> {
+        if !self.speaks(attempt) {
+            return None;
+        }
+        self.in_a_row = 0;
+        self.backoff.succeeded();
+        self.was_ready = true;
+        self.enter(State::Ready, now)
+    }
+
+    /// An exchange failed; `attempt` is its number if it was one.
+    pub(crate) fn failed(
+        &mut self,
+        attempt: Option<u32>,
+        kind: ErrorKind,
+        now: Timestamp,
+        random: &mut Random,
+    ) -> Option<Change> {
+        self.failures = self.failures.saturating_add(1);
+        self.last_error = Some(kind);
+        if !self.speaks(attempt) {
+            return None;
+        }
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        // Credentials that are refused once are refused always: no use in trying three times.
+        if self.state == State::Ready && self.in_a_row < TRIP && kind != ErrorKind::Auth {
+            return None;
+        }
+        let until = now.after(self.backoff.failed(random));
+        self.enter(State::Down { until }, now)
+    }
+
+    /// Whether the result of an exchange says anything about the present state: an attempt's does while it is the attempt,
+    /// any other's while the connection is ready.
+    fn speaks(&self, attempt: Option<u32>) -> bool {
+        match self.state {
+            State::Ready => true,
+            State::Connecting { .. } => attempt == Some(self.attempts),
+            State::Disabled | State::Idle | State::Down { .. } => false,
+        }
+    }
+
+    fn enter(&mut self, state: State, now: Timestamp) -> Option<Change> {
+        let from = self.state.name();
+        self.state = state;
+        let until = if let State::Down { until } = state { Some(until) } else { None };
+        if from == state.name() {
+            return None;
+        }
+        self.changed_at = Some(now);
+        Some(Change { from, to: state.name(), until })
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.state == State::Ready
+    }
+
+    /// The state as users see it; `host` turns times into what the host's clock shows.
+    pub(crate) fn snapshot(&self, host: impl Fn(Timestamp) -> Timestamp) -> Snapshot {
+        let is_open = match self.state {
+            State::Connecting { .. } | State::Ready => true,
+            State::Down { .. } => self.was_ready,
+            State::Disabled | State::Idle => false,
+        };
+        Snapshot {
+            state: self.state.name(),
+            is_open,
+            is_ready: self.is_ready(),
+            attempts: self.attempts,
+            reuses: self.reuses,
+            failures: self.failures,
+            last_error: self.last_error,
+            changed_at: self.changed_at.map(|t| host(t).as_ms()),
+            until: if let State::Down { until } = self.state { Some(host(until).as_ms()) } else { None },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Timestamp {
+        Timestamp::from_ms(ms)
+    }
+
+    fn random() -> Random {
+        Random::new([0, 1])
+    }
+
+    #[test]
+    fn the_first_operation_is_the_attempt_and_the_others_wait() {
+        let mut connection = Connection::new(true);
+        assert_eq!(connection.admit(at(0), at(250)), Admission::Attempt { attempt: 1, probe: false });
+        for _ in 0..99 {
+            assert_eq!(connection.admit(at(1), at(251)), Admission::Wait { deadline: at(250) });
+        }
+        connection.succeeded(Some(1), at(5)).expect("becomes ready");
+        assert_eq!(connection.admit(at(6), at(256)), Admission::Send);
+        assert_eq!(connection.attempts, 1);
+    }
+
+    #[test]
+    fn a_failed_attempt_is_not_memoized_for_good() {
+        let mut connection = Connection::new(true);
+        connection.admit(at(0), at(250));
+        let change =
+            connection.failed(Some(1), ErrorKind::Transport, at(5), &mut random()).expect("goes down");
+        let until = change.until.expect("is down");
+        assert_eq!(connection.admit(at(6), at(256)), Admission::Down { until });
+        assert_eq!(connection.admit(until, at(99_999)), Admission::Attempt { attempt: 2, probe: true });
+    }
+
+    #[test]
+    fn an_attempt_whose_owner_died_is_replaced_and_its_late_result_ignored() {
+        let mut connection = Connection::new(true);
+        connection.admit(at(0), at(250));
+        assert_eq!(connection.admit(at(250), at(500)), Admission::Attempt { attempt: 2, probe: true });
+        assert_eq!(connection.succeeded(Some(1), at(251)), None);
+        assert_eq!(connection.failed(Some(1), ErrorKind::Timeout, at(252), &mut random()), None);
+        assert_eq!(connection.admit(at(253), at(503)), Admission::Wait { deadline: at(500) });
+        assert!(connection.succeeded(Some(2), at(260)).is_some());
+    }
+
+    #[test]
+    fn a_ready_connection_goes_down_after_three_failures_in_a_row() {
+        let mut connection = Connection::new(true);
+        let mut random = random();
+        connection.admit(at(0), at(250));
+        connection.succeeded(Some(1), at(1));
+        assert_eq!(connection.failed(None, ErrorKind::Transport, at(2), &mut random), None);
+        assert_eq!(connection.failed(None, ErrorKind::Timeout, at(3), &mut random), None);
+        connection.succeeded(None, at(4));
+        connection.failed(None, ErrorKind::Timeout, at(5), &mut random);
+        connection.failed(None, ErrorKind::Timeout, at(6), &mut random);
+        let change = connection.failed(None, ErrorKind::Server, at(7), &mut random).expect("third in a row");
+        assert_eq!((change.from, change.to), (StateName::Ready, StateName::Down));
+        let snapshot = connection.snapshot(|t| t);
+        assert!(snapshot.is_open && !snapshot.is_ready);
+        assert_eq!((snapshot.failures, snapshot.last_error), (5, Some(ErrorKind::Server)));
+    }
+
+    #[test]
+    fn refused_credentials_trip_at_once() {
+        let mut connection = Connection::new(true);
+        connection.admit(at(0), at(250));
+        connection.succeeded(Some(1), at(1));
+        assert!(connection.failed(None, ErrorKind::Auth, at(2), &mut random()).is_some());
+    }
+
+    #[test]
+    fn without_configuration_nothing_is_ever_sent() {
+        let mut connection = Connection::new(false);
+        assert_eq!(connection.admit(at(0), at(250)), Admission::Disabled);
+        assert!(!connection.snapshot(|t| t).is_open);
+    }
+}

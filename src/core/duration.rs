@@ -1,0 +1,58 @@
+//! Durations as users write them: `500` (milliseconds), `"250ms"`, `"5m"`.
+
+use super::time::Millis;
+
+/// The units, longest name first so that "ms" is not read as "m".
+const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+
+/// A number of milliseconds; `None` unless it is a whole, finite, non-negative number.
+pub(crate) fn from_number(ms: f64) -> Option<Millis> {
+    // 2^53: above it a number no longer tells neighbouring milliseconds apart.
+    let exact = (0.0..=9_007_199_254_740_992.0).contains(&ms) && ms.trunc() == ms;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
+    exact.then_some(Millis::new(ms as u64))
+}
+
+/// A decimal number followed by its unit, as `"1.5s"`; rounded to the millisecond.
+pub(crate) fn from_text(text: &str) -> Option<Millis> {
+    let (digits, factor) =
+        UNITS.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor)))?;
+    let plain = digits.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+        && digits.starts_with(|c: char| c.is_ascii_digit());
+    let number: f64 = if plain { digits.parse().ok()? } else { return None };
+    #[allow(clippy::cast_precision_loss, reason = "the factors are small")]
+    let ms = (number * factor as f64).round();
+    from_number(ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_carry_their_unit() {
+        for (text, ms) in [
+            ("250ms", 250),
+            ("5s", 5_000),
+            ("5m", 300_000),
+            ("1h", 3_600_000),
+            ("7d", 604_800_000),
+            ("1.5s", 1_500),
+        ] {
+            assert_eq!(from_text(text), Some(Millis::new(ms)), "{text}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in
+            ["", "5", "s", "-5s", "5 s", "5x", "1e3s", "inf s", "infs", "NaNs", ".5s", "1.2.3s", "5S", "٣s"]
+        {
+            assert_eq!(from_text(text), None, "{text}");
+        }
+        for number in [-1.0, 0.5, f64::NAN, f64::INFINITY, 1e300] {
+            assert_eq!(from_number(number), None, "{number}");
+        }
+        assert_eq!(from_number(0.0), Some(Millis::ZERO));
+    }
+}

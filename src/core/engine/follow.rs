@@ -1,0 +1,88 @@
+//! Leading a flight and following one.
+
+use super::op::{Op, ReadStep};
+use super::{Effect, Engine, MAX_JOINS, OpId, Served, Source};
+use crate::core::event::{Bypass, Outcome};
+use crate::core::flight::{FlightId, Take};
+use crate::core::time::{Millis, Timestamp};
+
+impl Engine {
+    /// Makes an operation the leader of a new flight, if there is room for one.
+    pub(super) fn lead(&mut self, id: OpId, now: Timestamp) {
+        let Some((lane, read)) = self.reading(id) else { return };
+        let at = (lane.connection, read.key.clone(), lane.cache);
+        let deadline = now.after(self.config(lane.cache).map_or(Millis::ZERO, |config| config.flight));
+        let (value, verdict) = (self.shared(), self.shared());
+        let Some(flight) = self.flights.start(&at, deadline, value, verdict, now) else { return };
+        if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
+            read.flight = Some(flight);
+        }
+        self.push(lane.request, Effect::Anchor(value));
+        self.push(lane.request, Effect::Anchor(verdict));
+    }
+
+    /// Lets an operation wait for a flight, until the flight's deadline.
+    pub(super) fn follow(&mut self, id: OpId, flight_id: FlightId, now: Timestamp) {
+        let joined = self.tick();
+        let Some((lane, _)) = self.reading(id) else { return };
+        let Some(flight) = self.flights.get_mut(flight_id) else { return };
+        flight.followers += 1;
+        let (value, deadline) = (flight.value, flight.deadline);
+        if let Some(op) = self.ops.get_mut(&id) {
+            op.due = Some(deadline.max(now));
+            if let Some(read) = op.read_mut() {
+                read.joins = read.joins.saturating_add(1);
+                read.step = ReadStep::Following { flight: flight_id, joined };
+            }
+        }
+        self.push(lane.request, Effect::Await(id, value));
+    }
+
+    /// The flight has come further: what there is for this follower.
+    pub(super) fn consider(&mut self, id: OpId, now: Timestamp) {
+        let Some((lane, read)) = self.reading(id) else { return };
+        let ReadStep::Following { flight: flight_id, joined } = read.step else { return };
+        let Some(flight) = self.flights.get(flight_id) else { return self.again(id, now) };
+        match flight.take(joined) {
+            Take::Wait(promise) => self.push(lane.request, Effect::Await(id, promise)),
+            Take::Value => {
+                let (outcome, reason) = flight.outcome;
+                let stored = match (outcome, flight.stage) {
+                    (Outcome::Hit, _) | (_, crate::core::flight::Stage::Stored) => Some(true),
+                    (_, crate::core::flight::Stage::NotStored) => Some(false),
+                    _ => None,
+                };
+                let served = Served { outcome, reason, shared: true, age: flight.age, stored };
+                let value = flight.value;
+                self.set_step(id, ReadStep::Decoding { served });
+                self.set_due(id, None);
+                self.flights.leave(flight_id);
+                self.push(lane.request, Effect::Decode(id, Source::Shared(value)));
+            }
+            Take::Again => self.again(id, now),
+            Take::PassThrough => {
+                self.flights.leave(flight_id);
+                self.set_step(id, ReadStep::Starting);
+                self.run(id, Some(Bypass::PassThrough), now);
+            }
+        }
+    }
+
+    /// Nothing in the flight was for it: it reads again.
+    pub(super) fn again(&mut self, id: OpId, now: Timestamp) {
+        if let Some(flight) = self.ops.get(&id).and_then(Op::follows) {
+            self.flights.leave(flight);
+        }
+        self.set_step(id, ReadStep::Starting);
+        self.set_due(id, None);
+        self.start_read(id, now);
+    }
+
+    /// Reads again, and joins nobody any more.
+    pub(super) fn read_alone(&mut self, id: OpId, now: Timestamp) {
+        if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
+            read.joins = MAX_JOINS;
+        }
+        self.again(id, now);
+    }
+}

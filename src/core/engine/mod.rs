@@ -1,0 +1,549 @@
+//! The dialogue: calls and events go in, effects come out.
+//!
+//! A driver calls `begin_*` for an operation of a request, then `poll`s that request until it gives `None` and performs
+//! what it is told, feeding what happened back in (`reply`, `callback`, `timer`, ...) and polling again. It holds one timer for
+//! each request, for `wait`. An event for an operation that is no longer known gives `false`: the driver then finishes the
+//! call by itself, with the callback's value or by running the callback.
+//!
+//! `read`, `follow`, `write`, `replay` and `exchange` hold the steps of the operations; this file holds what they share.
+
+mod exchange;
+mod follow;
+mod op;
+mod read;
+mod replay;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use alloc::collections::VecDeque;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use hashbrown::HashMap;
+
+use self::exchange::Batch;
+use self::op::{Kind, Op};
+use super::config::CacheConfig;
+use super::connection::{Change, Connection, Snapshot};
+use super::endpoint::Endpoint;
+use super::entry::ValueKind;
+use super::error::{ErrorKind, Failure};
+use super::event::{Bypass, Event, EventKind, InvalidationState, Outcome};
+use super::flight::{FlightId, Flights};
+use super::journal::{Journal, Seq};
+use super::key::{Key, short_hash};
+use super::random::Random;
+use super::recent::Recent;
+use super::redis::reply::Encoding;
+use super::stats::Stats;
+use super::time::{Clock, Millis, Timestamp};
+
+/// At most so many operations under way; beyond, the driver runs callbacks by itself.
+const MAX_OPS: usize = 8192;
+/// An operation older than this belongs to a request that was ended, or to a callback that never settles. It is forgotten
+/// when room is needed; should its callback settle after all, the driver returns the value by itself.
+const OP_LIFE: Millis = Millis::seconds(300);
+/// At most so many caches and connections in an isolate.
+const MAX_CACHES: usize = 256;
+const MAX_CONNECTIONS: usize = 64;
+/// A key that was a hit this lately is read at once, without joining a flight: the flight's hit could not be taken.
+const HOT: Millis = Millis::seconds(10);
+/// How long a key whose value could not be stored is passed through.
+const BARRED: Millis = Millis::seconds(60);
+/// At most so many keys are remembered as hot, and as many as passed through.
+const MAX_RECENT: usize = 4096;
+/// An operation joins at most so many flights, then does its own work.
+const MAX_JOINS: u8 = 2;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub u32);
+    };
+}
+id!(
+    /// An operation.
+    OpId
+);
+id!(
+    /// A request context of the host, as the driver numbers them.
+    RequestId
+);
+id!(
+    /// A cache: one set of settings.
+    CacheId
+);
+id!(
+    /// An endpoint with its credentials.
+    ConnectionId
+);
+id!(
+    /// One HTTP request to Redis.
+    BatchId
+);
+id!(
+    /// A promise that one request makes and anchors, and others may wait for.
+    SharedId
+);
+
+impl CacheId {
+    pub(crate) const MIN: Self = Self(0);
+    pub(crate) const MAX: Self = Self(u32::MAX);
+}
+
+/// A read that begins.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadCall<'a> {
+    /// Whose it is.
+    pub request: RequestId,
+    /// Which settings apply.
+    pub cache: CacheId,
+    /// Which Redis.
+    pub connection: ConnectionId,
+    /// At most `MAX_KEY_BYTES`; the driver has checked it.
+    pub key: &'a str,
+    /// Time to live of what is stored; `None`: the cache's.
+    pub ttl: Option<Millis>,
+    /// Whether there is a callback.
+    pub load: bool,
+    /// Whether the host keeps promises of this request alive (`waitUntil`); without, nothing is shared.
+    pub anchored: bool,
+}
+
+/// A write that begins.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteCall<'a> {
+    /// Whose it is.
+    pub request: RequestId,
+    /// Which settings apply.
+    pub cache: CacheId,
+    /// Which Redis.
+    pub connection: ConnectionId,
+    /// As in `ReadCall`.
+    pub anchored: bool,
+    /// The keys to invalidate; for a `set`, exactly one.
+    pub keys: &'a [&'a str],
+    /// What to store then.
+    pub set: Option<(Encoded, Option<Millis>)>,
+}
+
+/// A value in the form that is stored. The driver holds the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    /// What it is.
+    pub kind: ValueKind,
+    /// Bytes of the text.
+    pub size: usize,
+}
+
+/// How a callback ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallbackEnd {
+    /// With a value.
+    Ok {
+        /// What the callback set in place of the option.
+        ttl: Option<Millis>,
+        /// It asked not to store the value.
+        skip: bool,
+    },
+    /// With an error, which the driver passes on.
+    Err,
+}
+
+/// Where the text of a value is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// In the body of a reply: the place of a JSON text literal.
+    Reply { batch: BatchId, place: Range<usize>, encoding: Encoding, kind: ValueKind },
+    /// With the promise of a flight.
+    Shared(SharedId),
+}
+
+/// A part of a request's body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BodyPart {
+    /// As it is.
+    Text(String),
+    /// The encoded value that the driver holds for an operation, as a JSON text.
+    Value(OpId),
+}
+
+/// What a driver is to do, in the request that is polled.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Have `seal` called for the batch at the end of this turn, and send what it gives.
+    Flush(BatchId),
+    /// Cancel the HTTP request.
+    Abort(BatchId),
+    /// Make a promise and anchor it, for others to wait for.
+    Anchor(SharedId),
+    /// Settle the promise of that number, which this request made. What it holds is kept until its waiters are done.
+    Settle(SharedId),
+    /// Let the value that the operation holds be found under this promise.
+    Share(OpId, SharedId),
+    /// Call `woken` when the promise settles.
+    Await(OpId, SharedId),
+    /// Run the callback, then call `callback`.
+    Run(OpId),
+    /// The caller has gone and nobody else waits: abort the callback's signal.
+    Cancel(OpId),
+    /// Decode the value at the source, then call `decoded`.
+    Decode(OpId, Source),
+    /// Encode the callback's value, then call `encoded`.
+    Encode(OpId),
+    /// Answer the caller with the value that the driver holds for the operation.
+    Serve(OpId, Served),
+    /// Answer the caller with the callback's error.
+    Throw(OpId),
+    /// Answer the caller of a write: applied, and whether the value of a `set` was stored.
+    Applied { op: OpId, stored: bool },
+    /// Answer the caller of a write: not applied for these keys.
+    NotApplied { op: OpId, state: InvalidationState, disabled: bool, keys: Vec<String> },
+    /// The operation goes on behind the answer, or never had a caller: keep the request alive until `Finished`.
+    Background(OpId),
+    /// The operation is over; nothing more comes for it.
+    Finished(OpId),
+    /// Tell the user.
+    Report(CacheId, Event),
+}
+
+/// How a read is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// How it went.
+    pub outcome: Outcome,
+    /// Why past Redis.
+    pub reason: Option<Bypass>,
+    /// From the callback of another request.
+    pub shared: bool,
+    /// Age of the value.
+    pub age: Millis,
+    /// Whether an entry stands behind it, as far as is known now.
+    pub stored: Option<bool>,
+}
+
+/// All that belongs to one connection.
+#[derive(Debug)]
+struct Peer {
+    endpoint: Option<Endpoint>,
+    connection: Connection,
+    /// The promise of the attempt under way, if its owner could anchor one.
+    attempt: Option<SharedId>,
+    journal: Journal,
+    /// The replay under way, and until when it is believed in.
+    replay: Option<(OpId, Timestamp)>,
+    hot: Recent,
+    barred: Recent,
+    stats: Stats,
+    /// Why it is disabled, until that has been told.
+    warning: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct Request {
+    effects: VecDeque<Effect>,
+    ops: Vec<OpId>,
+    open: Option<BatchId>,
+    /// The deadline that the driver's timer is set for.
+    armed: Option<Timestamp>,
+}
+
+/// One instance of the core.
+#[derive(Debug)]
+pub struct Engine {
+    clock: Clock,
+    random: Random,
+    seq: Seq,
+    caches: Vec<CacheConfig>,
+    peers: Vec<Peer>,
+    requests: HashMap<RequestId, Request>,
+    ops: HashMap<OpId, Op>,
+    batches: HashMap<BatchId, Batch>,
+    flights: Flights,
+    next_op: u32,
+    next_batch: u32,
+    next_shared: u32,
+}
+
+impl Engine {
+    /// An instance; `seed` must be random, so that no two isolates make the same nonces.
+    #[must_use]
+    pub fn new(seed: [u64; 2]) -> Self {
+        Self {
+            clock: Clock::default(),
+            random: Random::new(seed),
+            seq: Seq::default(),
+            caches: Vec::new(),
+            peers: Vec::new(),
+            requests: HashMap::new(),
+            ops: HashMap::new(),
+            batches: HashMap::new(),
+            flights: Flights::default(),
+            next_op: 0,
+            next_batch: 0,
+            next_shared: 0,
+        }
+    }
+
+    /// The number of a cache with these settings; the same for the same settings. `None`: there are too many.
+    pub fn cache(&mut self, config: CacheConfig) -> Option<CacheId> {
+        let index = match self.caches.iter().position(|known| *known == config) {
+            Some(index) => index,
+            None if self.caches.len() < MAX_CACHES => {
+                self.caches.push(config);
+                self.caches.len() - 1
+            }
+            None => return None,
+        };
+        u32::try_from(index).ok().map(CacheId)
+    }
+
+    /// A connection to an endpoint, without I/O; with an error in its place, one that is disabled for good and warns once with
+    /// this text. `None`: there are too many.
+    pub fn open(&mut self, endpoint: Result<Endpoint, String>) -> Option<ConnectionId> {
+        if self.peers.len() >= MAX_CONNECTIONS {
+            return None;
+        }
+        self.peers.push(Peer {
+            connection: Connection::new(endpoint.is_ok()),
+            warning: endpoint.as_ref().err().cloned(),
+            endpoint: endpoint.ok(),
+            attempt: None,
+            journal: Journal::default(),
+            replay: None,
+            hot: Recent::new(HOT, MAX_RECENT),
+            barred: Recent::new(BARRED, MAX_RECENT),
+            stats: Stats::default(),
+        });
+        u32::try_from(self.peers.len() - 1).ok().map(ConnectionId)
+    }
+
+    /// Where the connection's batches go.
+    #[must_use]
+    pub fn url(&self, connection: ConnectionId) -> Option<String> {
+        self.peer(connection)?.endpoint.as_ref().map(Endpoint::pipeline_url)
+    }
+
+    /// The connection's state.
+    #[must_use]
+    pub fn snapshot(&self, connection: ConnectionId) -> Option<Snapshot> {
+        Some(self.peer(connection)?.connection.snapshot(|time| self.clock.host(time)))
+    }
+
+    /// The connection's counters.
+    #[must_use]
+    pub fn stats(&self, connection: ConnectionId) -> Option<Stats> {
+        let peer = self.peer(connection)?;
+        Some(Stats { journal: peer.journal.pending() as u64, ..peer.stats })
+    }
+
+    /// The next thing to do in a request; `None`: nothing until something happens.
+    pub fn poll(&mut self, request: RequestId) -> Option<Effect> {
+        let entry = self.requests.get_mut(&request)?;
+        let effect = entry.effects.pop_front();
+        if effect.is_none() && entry.ops.is_empty() && entry.open.is_none() {
+            self.requests.remove(&request);
+        }
+        effect
+    }
+
+    /// How long the request's timer is to wait, if it needs one. The driver sets its only timer for it, in place of an
+    /// earlier one.
+    pub fn wait(&mut self, request: RequestId, host: f64) -> Option<Millis> {
+        let now = self.now(host);
+        let entry = self.requests.get_mut(&request)?;
+        let ops = &self.ops;
+        entry.armed = entry.ops.iter().filter_map(|op| ops.get(op)?.due).min();
+        entry.armed.map(|due| due.since(now))
+    }
+
+    /// The request's timer has fired. That it has counts as its time having come, whatever the clock shows: a clock may stand
+    /// still.
+    pub fn timer(&mut self, request: RequestId, host: f64) {
+        let now = self.now(host);
+        let Some(entry) = self.requests.get_mut(&request) else { return };
+        let reached = entry.armed.take().map_or(now, |armed| armed.max(now));
+        let ops: Vec<OpId> = entry.ops.clone();
+        for id in ops {
+            if self.ops.get(&id).is_some_and(|op| op.due.is_some_and(|due| due <= reached)) {
+                self.expire(id, now);
+            }
+        }
+    }
+
+    /// The promise that an operation waited for has settled.
+    pub fn woken(&mut self, op: OpId, host: f64) -> bool {
+        let now = self.now(host);
+        self.resume(op, now)
+    }
+
+    /// The tables' sizes (operations, requests, batches, flights): all 0 when nothing is under way.
+    #[must_use]
+    pub fn under_way(&self) -> [usize; 4] {
+        [self.ops.len(), self.requests.len(), self.batches.len(), self.flights.len()]
+    }
+
+    fn now(&mut self, host: f64) -> Timestamp {
+        self.clock.read(Timestamp::from_host(host))
+    }
+
+    fn tick(&mut self) -> Seq {
+        self.seq.0 += 1;
+        self.seq
+    }
+
+    fn peer(&self, connection: ConnectionId) -> Option<&Peer> {
+        self.peers.get(connection.0 as usize)
+    }
+
+    fn peer_mut(&mut self, connection: ConnectionId) -> Option<&mut Peer> {
+        self.peers.get_mut(connection.0 as usize)
+    }
+
+    fn config(&self, cache: CacheId) -> Option<&CacheConfig> {
+        self.caches.get(cache.0 as usize)
+    }
+
+    fn shared(&mut self) -> SharedId {
+        self.next_shared = self.next_shared.wrapping_add(1);
+        SharedId(self.next_shared)
+    }
+
+    fn push(&mut self, request: RequestId, effect: Effect) {
+        self.requests.entry(request).or_default().effects.push_back(effect);
+    }
+
+    /// Takes an operation in. `None`: no room, even without those whose requests have surely ended.
+    fn insert(&mut self, op: Op) -> Option<OpId> {
+        if self.ops.len() >= MAX_OPS {
+            let now = op.began;
+            let old: Vec<OpId> =
+                self.ops.iter().filter(|(_, op)| now.since(op.began) > OP_LIFE).map(|(id, _)| *id).collect();
+            for id in old {
+                self.forget(id);
+            }
+            if self.ops.len() >= MAX_OPS {
+                return None;
+            }
+        }
+        self.next_op = self.next_op.wrapping_add(1);
+        let id = OpId(self.next_op);
+        self.requests.entry(op.request).or_default().ops.push(id);
+        self.ops.insert(id, op);
+        Some(id)
+    }
+
+    /// The operation is over.
+    fn finish(&mut self, id: OpId) {
+        if let Some(op) = self.ops.get(&id) {
+            let request = op.request;
+            self.push(request, Effect::Finished(id));
+        }
+        self.forget(id);
+    }
+
+    /// Removes an operation from the tables, whatever it was doing.
+    fn forget(&mut self, id: OpId) {
+        let Some(op) = self.ops.remove(&id) else { return };
+        if let Some(request) = self.requests.get_mut(&op.request) {
+            request.ops.retain(|other| *other != id);
+        }
+        if let Some(flight) = op.follows() {
+            self.flights.leave(flight);
+        }
+        if let Some(flight) = op.leads() {
+            self.end_flight(op.request, flight, super::flight::Stage::Failed);
+        }
+    }
+
+    fn resume(&mut self, id: OpId, now: Timestamp) -> bool {
+        match self.ops.get(&id).map(|op| &op.kind) {
+            None => return false,
+            Some(Kind::Read(_)) => self.resume_read(id, now),
+            Some(Kind::Write(_)) => self.resume_write(id, now),
+            Some(Kind::Replay(_)) => self.resume_replay(id, now),
+        }
+        true
+    }
+
+    fn expire(&mut self, id: OpId, now: Timestamp) {
+        match self.ops.get(&id).map(|op| &op.kind) {
+            None => {}
+            Some(Kind::Read(_)) => self.expire_read(id, now),
+            Some(Kind::Write(_)) => self.expire_write(id, now),
+            Some(Kind::Replay(_)) => self.expire_replay(id, now),
+        }
+    }
+
+    /// Ends a flight and settles its promises, which the request made that leads it.
+    fn end_flight(&mut self, leader: RequestId, id: FlightId, stage: super::flight::Stage) {
+        let Some(flight) = self.flights.get(id) else { return };
+        let promises = [flight.value, flight.verdict];
+        self.flights.end(id, stage);
+        for promise in promises {
+            self.push(leader, Effect::Settle(promise));
+        }
+    }
+
+    fn name(&self, cache: CacheId, key: &Key) -> String {
+        if self.config(cache).is_some_and(|config| config.debug) {
+            key.user().to_string()
+        } else {
+            short_hash(key.user())
+        }
+    }
+
+    fn report(&mut self, request: RequestId, cache: CacheId, now: Timestamp, kind: EventKind) {
+        if !matches!(kind, EventKind::Warning { .. })
+            && !self.config(cache).is_some_and(|config| config.observed)
+        {
+            return;
+        }
+        let at = self.clock.host(now).as_ms();
+        self.push(request, Effect::Report(cache, Event { at, request: request.0, kind }));
+    }
+
+    fn report_failure(&mut self, request: RequestId, cache: CacheId, now: Timestamp, failure: &Failure) {
+        let kind = EventKind::Failure { error: failure.kind, message: failure.message.clone() };
+        self.report(request, cache, now, kind);
+    }
+
+    fn report_change(
+        &mut self,
+        request: RequestId,
+        cache: CacheId,
+        now: Timestamp,
+        change: Change,
+        failure: Option<&Failure>,
+    ) {
+        let kind = EventKind::Connection {
+            from: change.from,
+            to: change.to,
+            error: failure.map(|f| f.kind),
+            message: failure.map(|f| f.message.clone()),
+            until: change.until.map(|until| self.clock.host(until).as_ms()),
+        };
+        self.report(request, cache, now, kind);
+    }
+
+    /// Warns once for each connection that it is disabled.
+    fn warn_disabled(
+        &mut self,
+        request: RequestId,
+        cache: CacheId,
+        connection: ConnectionId,
+        now: Timestamp,
+    ) {
+        let Some(why) = self.peer_mut(connection).and_then(|peer| peer.warning.take()) else { return };
+        let message = alloc::format!("the cache is disabled, callbacks run and writes are refused: {why}");
+        self.report(request, cache, now, EventKind::Warning { code: "disabled", message });
+    }
+}
+
+/// A failure of the protocol, with what was expected.
+fn malformed(message: &str) -> Failure {
+    Failure::new(ErrorKind::Protocol, message)
+}

@@ -1,0 +1,399 @@
+//! Invalidations, and `set`, which is one that stores a value behind it.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::exchange::{DropRole, Lane, Slot, found};
+use super::op::{KeyState, Kind, Op, Set, Write, WriteKey, WriteStep};
+use super::read::Entry;
+use super::{Effect, Engine, OpId, WriteCall};
+use crate::core::config::MAX_TTL;
+use crate::core::event::{EventKind, InvalidationState};
+use crate::core::journal::Seq;
+use crate::core::key::Key;
+use crate::core::redis::command::Command;
+use crate::core::redis::reply::{self, CommandError, Reply};
+use crate::core::redis::script::Script;
+use crate::core::time::{Millis, Timestamp};
+
+/// How long a refused invalidation keeps its fence: the longest that anything stored before can live, and a little.
+const REFUSED: Millis = Millis::new(MAX_TTL.get() + 600_000);
+
+impl Engine {
+    /// Begins a write. Fences are up and journaled when this returns. `None`: there are too many operations.
+    pub fn begin_write(&mut self, call: WriteCall<'_>, host: f64) -> Option<OpId> {
+        let now = self.now(host);
+        let config = self.config(call.cache)?;
+        let (default_ttl, deadline) = (config.ttl, now.after(config.write));
+        let mut keys: Vec<WriteKey> = Vec::with_capacity(call.keys.len());
+        for key in call.keys {
+            let key = Key::new(&config.prefix, key);
+            if !keys.iter().any(|known| known.key == key) {
+                keys.push(WriteKey { key, state: KeyState::Open });
+            }
+        }
+        let start = self.tick();
+        let peer = self.peers.get_mut(call.connection.0 as usize)?;
+        let enabled = peer.endpoint.is_some();
+        if enabled {
+            for known in &mut keys {
+                if !peer.journal.raise(&known.key, start, now, now.after(REFUSED)) {
+                    known.state = KeyState::Refused;
+                }
+                peer.hot.remove(&known.key);
+                self.flights.void(call.connection, &known.key);
+            }
+        }
+        let set = call.set.map(|(encoded, ttl)| Set {
+            encoded,
+            ttl: ttl.unwrap_or(default_ttl),
+            generation: None,
+            resent: false,
+        });
+        let write = Write { keys, deadline, step: WriteStep::Dropping, outstanding: 0, set };
+        let id = self.insert(Op {
+            request: call.request,
+            cache: call.cache,
+            connection: call.connection,
+            anchored: call.anchored,
+            began: now,
+            start,
+            due: None,
+            kind: Kind::Write(write),
+        })?;
+        if enabled {
+            self.ask_write(id, false, now);
+        } else {
+            self.refuse_unconfigured(id, now);
+        }
+        Some(id)
+    }
+
+    fn refuse_unconfigured(&mut self, id: OpId, now: Timestamp) {
+        let Some(op) = self.ops.get(&id) else { return };
+        let lane = op.lane();
+        self.warn_disabled(lane.request, lane.cache, lane.connection, now);
+        let keys = self.open_keys(id);
+        if let Some(peer) = self.peer_mut(lane.connection) {
+            peer.stats.invalidations_refused += 1;
+        }
+        self.report_write(lane, &keys, InvalidationState::Refused, Some("unconfigured"), false, now);
+        let keys = keys.iter().map(|key| String::from(key.user())).collect();
+        let state = InvalidationState::Refused;
+        self.push(lane.request, Effect::NotApplied { op: id, state, disabled: true, keys });
+        self.finish(id);
+    }
+
+    fn ask_write(&mut self, id: OpId, waited: bool, now: Timestamp) {
+        let Some((lane, deadline)) = self.writing(id) else { return };
+        match self.admit(lane, deadline, waited, now) {
+            Entry::Send(attempt) => self.send_drops(id, attempt, now),
+            Entry::Wait { verdict, until } => {
+                if let Some(write) = self.ops.get_mut(&id).and_then(Op::write_mut) {
+                    write.step = WriteStep::AwaitingAttempt { deadline };
+                }
+                self.set_due(id, Some(deadline.min(until)));
+                if let Some(verdict) = verdict {
+                    self.push(lane.request, Effect::Await(id, verdict));
+                }
+            }
+            Entry::Down(_) | Entry::Disabled => self.conclude_write(id, Some("down"), now),
+        }
+    }
+
+    fn send_drops(&mut self, id: OpId, attempt: Option<u32>, now: Timestamp) {
+        let Some((lane, deadline)) = self.writing(id) else { return };
+        let keys = self.open_keys(id);
+        for key in &keys {
+            self.enqueue_drop(lane, attempt, id, DropRole::Write, key);
+        }
+        let mut outstanding = keys.len();
+        if self.is_set(id)
+            && let Some(key) = keys.first()
+        {
+            self.send_set_read(lane, id, key);
+            outstanding += 1;
+        }
+        if let Some(write) = self.ops.get_mut(&id).and_then(Op::write_mut) {
+            write.step = WriteStep::Dropping;
+            write.outstanding = outstanding;
+        }
+        self.set_due(id, Some(deadline));
+        if outstanding == 0 {
+            self.conclude_write(id, Some("journal full"), now);
+        }
+    }
+
+    fn send_set_read(&mut self, lane: Lane, id: OpId, key: &Key) {
+        let build = self.config(lane.cache).map(|config| config.build.clone()).unwrap_or_default();
+        let resent = self.set_of(id).is_some_and(|set| set.resent);
+        let by_hash = self.by_hash(lane, Script::Read) && !resent;
+        let nonce = self.random.nonce();
+        let command = Command::script(Script::Read, by_hash, key.redis(), &[&nonce, &build, "120000"]);
+        self.enqueue(lane, None, 0, command, Slot::SetRead { op: id });
+    }
+
+    /// A drop was answered: of an invalidation, a replay, or before a read.
+    #[allow(clippy::too_many_arguments, reason = "all that its slot holds")]
+    pub(super) fn drop_replied(
+        &mut self,
+        lane: Lane,
+        sent: Seq,
+        op: OpId,
+        role: DropRole,
+        key: Key,
+        (plain, resent): (bool, bool),
+        reply: &Reply,
+        now: Timestamp,
+    ) {
+        let state = match reply {
+            Reply::Integer(0..) => {
+                if let Some(peer) = self.peer_mut(lane.connection) {
+                    peer.journal.acknowledge(&key, sent);
+                    peer.stats.invalidations_applied += 1;
+                }
+                KeyState::Applied
+            }
+            Reply::Error(CommandError::NoScript) if !resent && role != DropRole::Cover => {
+                let command = Command::script(Script::Drop, false, key.redis(), &[]);
+                self.enqueue(lane, None, 0, command, Slot::Drop { op, role, key, plain, resent: true });
+                return;
+            }
+            // Scripts are refused, but HDEL may not be: without its generation no entry is valid.
+            Reply::Error(CommandError::Refused) if !plain && role != DropRole::Cover => {
+                let command = Command::plain(&["HDEL", key.redis(), "g"]);
+                self.enqueue(lane, None, 0, command, Slot::Drop { op, role, key, plain: true, resent });
+                return;
+            }
+            Reply::Error(CommandError::Refused) => {
+                if let Some(peer) = self.peer_mut(lane.connection) {
+                    peer.journal.refuse(&key, now.after(REFUSED));
+                }
+                KeyState::Refused
+            }
+            _ => {
+                if let Reply::Error(error) = reply {
+                    self.report_command(lane, *error, now);
+                }
+                KeyState::Open
+            }
+        };
+        match role {
+            DropRole::Cover => {}
+            DropRole::Write => self.key_settled(op, &key, state, now),
+            DropRole::Replay => self.replayed(op, &key, state, now),
+        }
+    }
+
+    pub(super) fn drop_failed(&mut self, op: OpId, role: DropRole, key: &Key, now: Timestamp) {
+        match role {
+            DropRole::Cover => {}
+            DropRole::Write => self.key_settled(op, key, KeyState::Open, now),
+            DropRole::Replay => self.replayed(op, key, KeyState::Open, now),
+        }
+    }
+
+    fn key_settled(&mut self, id: OpId, key: &Key, state: KeyState, now: Timestamp) {
+        let Some(write) = self.ops.get_mut(&id).and_then(Op::write_mut) else { return };
+        if let Some(known) = write.keys.iter_mut().find(|known| known.key == *key) {
+            known.state = state;
+        }
+        self.command_settled(id, now);
+    }
+
+    fn command_settled(&mut self, id: OpId, now: Timestamp) {
+        let Some(write) = self.ops.get_mut(&id).and_then(Op::write_mut) else { return };
+        write.outstanding = write.outstanding.saturating_sub(1);
+        if write.outstanding == 0 {
+            self.conclude_write(id, None, now);
+        }
+    }
+
+    pub(super) fn set_read_replied(&mut self, id: OpId, reply: &Reply, body: &[u8], now: Timestamp) {
+        let Some((lane, _)) = self.writing(id) else { return };
+        let key =
+            self.ops.get_mut(&id).and_then(Op::write_mut).and_then(|w| w.keys.first().map(|k| k.key.clone()));
+        let Some(set) = self.ops.get_mut(&id).and_then(Op::write_mut).and_then(|write| write.set.as_mut())
+        else {
+            return;
+        };
+        if *reply == Reply::Error(CommandError::NoScript)
+            && !set.resent
+            && let Some(key) = key
+        {
+            set.resent = true;
+            return self.send_set_read(lane, id, &key);
+        }
+        set.generation = found(reply, body).ok().and_then(|found| found.generation);
+        if let Reply::Error(error) = reply {
+            self.report_command(lane, *error, now);
+        }
+        self.command_settled(id, now);
+    }
+
+    pub(super) fn set_fill_replied(&mut self, id: OpId, reply: &Reply, body: &[u8], now: Timestamp) {
+        let Some((lane, _)) = self.writing(id) else { return };
+        let Some(set) = self.ops.get_mut(&id).and_then(Op::write_mut).and_then(|write| write.set.as_mut())
+        else {
+            return;
+        };
+        match reply {
+            Reply::Error(CommandError::NoScript) if !set.resent => {
+                set.resent = true;
+                self.send_set_fill(id, now);
+            }
+            reply if reply::is_ok(body, reply) => self.conclude_set(id, true, None, now),
+            Reply::Error(error) => {
+                self.report_command(lane, *error, now);
+                self.conclude_set(id, false, Some(error.name()), now);
+            }
+            _ => self.conclude_set(id, false, Some("overtaken"), now),
+        }
+    }
+
+    /// The exchange with the read or fill of a `set` failed.
+    pub(super) fn set_failed(&mut self, id: OpId, now: Timestamp) {
+        let Some(write) = self.ops.get_mut(&id).and_then(Op::write_mut) else { return };
+        match write.step {
+            WriteStep::Filling => self.conclude_set(id, false, Some("failed"), now),
+            _ => self.command_settled(id, now),
+        }
+    }
+
+    fn conclude_write(&mut self, id: OpId, reason: Option<&'static str>, now: Timestamp) {
+        let Some((lane, _)) = self.writing(id) else { return };
+        let Some(write) = self.ops.get_mut(&id).and_then(Op::write_mut) else { return };
+        let applied: Vec<Key> = keys_in(write, |state| state == KeyState::Applied);
+        let missing: Vec<Key> = keys_in(write, |state| state != KeyState::Applied);
+        let open = write.keys.iter().any(|known| known.state == KeyState::Open);
+        let storable = write.set.as_ref().is_some_and(|set| set.generation.is_some());
+        if missing.is_empty() {
+            self.report_write(lane, &applied, InvalidationState::Applied, None, false, now);
+            return match (self.is_set(id), storable) {
+                (true, true) => self.send_set_fill(id, now),
+                (true, false) => self.conclude_set(id, false, Some("no generation"), now),
+                (false, _) => self.conclude_set(id, false, None, now),
+            };
+        }
+        let (state, reason) = if open {
+            (InvalidationState::Pending, reason.or(Some("not acknowledged")))
+        } else {
+            (InvalidationState::Refused, reason.or(Some("not permitted")))
+        };
+        if let Some(peer) = self.peer_mut(lane.connection) {
+            match state {
+                InvalidationState::Pending => peer.stats.invalidations_pending += 1,
+                _ => peer.stats.invalidations_refused += 1,
+            }
+        }
+        self.report_write(lane, &missing, state, reason, false, now);
+        let keys = missing.iter().map(|key| String::from(key.user())).collect();
+        if open {
+            self.start_replay(lane, now);
+        }
+        self.push(lane.request, Effect::NotApplied { op: id, state, disabled: false, keys });
+        self.finish(id);
+    }
+
+    fn send_set_fill(&mut self, id: OpId, now: Timestamp) {
+        let Some((lane, _)) = self.writing(id) else { return };
+        let nonce = self.random.nonce();
+        let Some(write) = self.ops.get_mut(&id).and_then(Op::write_mut) else { return };
+        write.step = WriteStep::Filling;
+        let (Some(known), Some(set)) = (write.keys.first(), write.set.as_ref()) else { return };
+        let (key, encoded, ttl, resent) = (known.key.clone(), set.encoded, set.ttl, set.resent);
+        let generation = set.generation.clone().unwrap_or_default();
+        let command = self.fill_command(lane, &key, &generation, encoded, ttl, Millis::ZERO, &nonce, resent);
+        self.enqueue(lane, None, encoded.size, command, Slot::SetFill { op: id });
+        let deadline = now.after(self.config(lane.cache).map_or(Millis::ZERO, |config| config.write));
+        self.set_due(id, Some(deadline));
+    }
+
+    fn conclude_set(&mut self, id: OpId, stored: bool, reason: Option<&'static str>, now: Timestamp) {
+        let Some((lane, _)) = self.writing(id) else { return };
+        if self.is_set(id) {
+            let key = self
+                .ops
+                .get_mut(&id)
+                .and_then(Op::write_mut)
+                .and_then(|w| w.keys.first().map(|k| k.key.clone()));
+            if let (Some(peer), Some(key)) = (self.peer_mut(lane.connection), &key) {
+                match (stored, reason) {
+                    (true, _) => {
+                        peer.stats.fills += 1;
+                        peer.barred.remove(key);
+                    }
+                    (false, Some("overtaken")) => peer.stats.fills_refused += 1,
+                    (false, _) => peer.stats.fills_failed += 1,
+                }
+            }
+            if let Some(key) = key {
+                let event = EventKind::Fill { key: self.name(lane.cache, &key), stored, reason };
+                self.report(lane.request, lane.cache, now, event);
+            }
+        }
+        self.push(lane.request, Effect::Applied { op: id, stored });
+        self.finish(id);
+    }
+
+    pub(super) fn report_write(
+        &mut self,
+        lane: Lane,
+        keys: &[Key],
+        state: InvalidationState,
+        reason: Option<&'static str>,
+        replay: bool,
+        now: Timestamp,
+    ) {
+        let keys = keys.iter().map(|key| self.name(lane.cache, key)).collect();
+        self.report(lane.request, lane.cache, now, EventKind::Invalidation { keys, state, reason, replay });
+    }
+
+    pub(super) fn resume_write(&mut self, id: OpId, now: Timestamp) {
+        let Some(write) = self.ops.get_mut(&id).and_then(Op::write_mut) else { return };
+        match write.step {
+            WriteStep::AwaitingAttempt { deadline } if now < deadline => self.ask_write(id, true, now),
+            WriteStep::AwaitingAttempt { .. } => self.conclude_write(id, Some("timeout"), now),
+            WriteStep::Dropping | WriteStep::Filling => {}
+        }
+    }
+
+    pub(super) fn expire_write(&mut self, id: OpId, now: Timestamp) {
+        let due = self.ops.get(&id).and_then(|op| op.due);
+        let now = now.max(due.unwrap_or(now));
+        let Some(write) = self.ops.get_mut(&id).and_then(Op::write_mut) else { return };
+        match write.step {
+            WriteStep::AwaitingAttempt { .. } => return self.resume_write(id, now),
+            WriteStep::Dropping => self.conclude_write(id, Some("timeout"), now),
+            WriteStep::Filling => self.conclude_set(id, false, Some("timeout"), now),
+        }
+        self.leave_batches(id, now);
+    }
+
+    fn writing(&self, id: OpId) -> Option<(Lane, Timestamp)> {
+        let op = self.ops.get(&id)?;
+        if let Kind::Write(write) = &op.kind { Some((op.lane(), write.deadline)) } else { None }
+    }
+
+    fn open_keys(&self, id: OpId) -> Vec<Key> {
+        match self.ops.get(&id).map(|op| &op.kind) {
+            Some(Kind::Write(write)) => keys_in(write, |state| state == KeyState::Open),
+            _ => Vec::new(),
+        }
+    }
+
+    fn set_of(&self, id: OpId) -> Option<&Set> {
+        match &self.ops.get(&id)?.kind {
+            Kind::Write(write) => write.set.as_ref(),
+            _ => None,
+        }
+    }
+
+    fn is_set(&self, id: OpId) -> bool {
+        self.set_of(id).is_some()
+    }
+}
+
+fn keys_in(write: &Write, state: impl Fn(KeyState) -> bool) -> Vec<Key> {
+    write.keys.iter().filter(|known| state(known.state)).map(|known| known.key.clone()).collect()
+}

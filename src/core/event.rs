@@ -1,0 +1,113 @@
+//! What is told to the user: one tagged union for logs, metrics and tests. No value and no credential ever gets in here.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::Serialize;
+
+use super::connection::StateName;
+use super::error::ErrorKind;
+
+/// How a read was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// From Redis.
+    Hit,
+    /// By the callback, after a look in Redis.
+    Miss,
+    /// Without Redis.
+    Bypass,
+}
+
+/// Why a read went past Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bypass {
+    /// There is no usable configuration.
+    Disabled,
+    /// The connection is down.
+    Down,
+    /// Redis did not answer within the read's deadline.
+    Timeout,
+    /// The exchange failed, or the answer was an error.
+    Failed,
+    /// An invalidation of the key has not been acknowledged.
+    PendingInvalidation,
+    /// The key's value could not be stored lately.
+    PassThrough,
+}
+
+/// How an invalidation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InvalidationState {
+    /// Acknowledged.
+    Applied,
+    /// Will be sent again.
+    Pending,
+    /// Will not.
+    Refused,
+}
+
+/// An event and where it belongs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Unix ms by the host's clock.
+    pub at: u64,
+    /// Which request of this isolate.
+    pub request: u32,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "documented in the published types")]
+pub enum EventKind {
+    Attempt {
+        attempt: u32,
+        probe: bool,
+    },
+    Reuse {
+        attempt: u32,
+    },
+    Connection {
+        from: StateName,
+        to: StateName,
+        error: Option<ErrorKind>,
+        message: Option<String>,
+        until: Option<u64>,
+    },
+    Failure {
+        error: ErrorKind,
+        message: String,
+    },
+    Read {
+        key: String,
+        outcome: Outcome,
+        shared: bool,
+        reason: Option<Bypass>,
+    },
+    Fill {
+        key: String,
+        stored: bool,
+        reason: Option<&'static str>,
+    },
+    Unstorable {
+        key: String,
+        path: String,
+        reason: String,
+    },
+    Invalidation {
+        keys: Vec<String>,
+        state: InvalidationState,
+        reason: Option<&'static str>,
+        replay: bool,
+    },
+    Warning {
+        code: &'static str,
+        message: String,
+    },
+}

@@ -1,0 +1,49 @@
+//! The sans-IO core: it decides, a driver performs.
+//!
+//! Nothing in here does I/O, reads a clock, draws a random number, logs, or waits. Time and randomness come in as
+//! arguments, effects go out of [`Engine::poll`]. The same calls in the same order give the same effects, on the host and in
+//! wasm, so that a simulation can drive it.
+//!
+//! Invariants that span modules:
+//!
+//! 1. The effects of a call belong to that call's request. No call advances an operation of another request; those find
+//!    out when their own timer or the anchored promise they wait for wakes them.
+//! 2. A batch holds commands of one request.
+//! 3. Only a generation from a reply that arrived before the callback started lets its value be stored.
+//! 4. A fence is raised and journaled before the first command of its invalidation leaves, and falls only with a positive
+//!    reply to a drop sent after it was raised.
+//! 5. Every table is bounded where it is declared.
+
+mod backoff;
+mod config;
+mod connection;
+mod duration;
+mod endpoint;
+mod engine;
+mod entry;
+mod error;
+mod event;
+mod flight;
+mod journal;
+mod key;
+mod options;
+mod random;
+mod recent;
+pub mod redis;
+mod stats;
+mod time;
+
+pub use config::{CacheConfig, MAX_TTL};
+pub use connection::{Snapshot, StateName};
+pub use endpoint::{CREDENTIALS, Endpoint, EndpointError};
+pub use engine::{
+    BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Engine, OpId, ReadCall,
+    RequestId, Served, SharedId, Source, WriteCall,
+};
+pub use entry::{Header, ValueKind};
+pub use error::{ErrorKind, Failure};
+pub use event::{Bypass, Event, EventKind, InvalidationState, Outcome};
+pub use key::{Key, MAX_KEY_BYTES, short_hash};
+pub use options::{OptionError, OptionValue, Options, read_option};
+pub use stats::Stats;
+pub use time::{Clock, Millis, Timestamp};

@@ -1,0 +1,241 @@
+//! Options as users give them, checked: an error names the option, what is allowed and what came.
+
+use alloc::borrow::ToOwned as _;
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use core::fmt;
+
+use super::config::{CacheConfig, MAX_TTL};
+use super::duration;
+use super::time::Millis;
+
+/// A value as the host language gives it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum OptionValue<'a> {
+    /// A number.
+    Number(f64),
+    /// A text.
+    Text(&'a str),
+    /// A boolean.
+    Bool(bool),
+    /// Something else, by the name of its type.
+    Other(&'a str),
+}
+
+impl fmt::Display for OptionValue<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(n) => write!(f, "{n}"),
+            Self::Text(text) => write!(f, "{:?}", text.chars().take(40).collect::<String>()),
+            Self::Bool(b) => write!(f, "{b}"),
+            Self::Other(kind) => f.write_str(kind),
+        }
+    }
+}
+
+/// A bad option.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OptionError {
+    /// There is no option of this name.
+    Unknown { option: String, known: &'static str },
+    /// The value is of a wrong type or out of range.
+    Invalid { option: String, got: String, expected: String },
+}
+
+impl fmt::Display for OptionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown { option, known } => write!(f, "unknown option {option:?}: known are {known}"),
+            Self::Invalid { option, got, expected } => {
+                write!(f, "option {option:?} must be {expected}, got {got}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for OptionError {}
+
+const DAY: u64 = 86_400_000;
+const TTL: (Millis, Millis) = (Millis::new(1), MAX_TTL);
+const WAIT: (Millis, Millis) = (Millis::new(1), Millis::new(30_000));
+const FLIGHT: (Millis, Millis) = (Millis::new(1), Millis::new(300_000));
+const CACHE_OPTIONS: &str =
+    "prefix, version, ttl, timeout.read, timeout.write, timeout.flight, url, token, onEvent, debug";
+const READ_OPTIONS: &str = "ttl, signal";
+
+/// The options of a cache, as far as they have been read.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    config: CacheConfig,
+}
+
+impl Options {
+    /// Takes one option. Those that only the host can check (`url`, `token`, `onEvent`) do not come here.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn take(&mut self, option: &str, value: OptionValue<'_>) -> Result<(), OptionError> {
+        let config = &mut self.config;
+        match option {
+            "prefix" => config.prefix = text(option, value, 1, 64)?,
+            "version" => config.build = text(option, value, 0, 64)?,
+            "ttl" => config.ttl = span(option, value, TTL)?,
+            "timeout.read" => config.read = span(option, value, WAIT)?,
+            "timeout.write" => config.write = span(option, value, WAIT)?,
+            "timeout.flight" => config.flight = span(option, value, FLIGHT)?,
+            "debug" => match value {
+                OptionValue::Bool(debug) => config.debug = debug,
+                got => return Err(invalid(option, got, "true or false")),
+            },
+            "timeout" => return Err(invalid(option, value, "an object with read, write, flight")),
+            "url" | "token" => {
+                // The value may be a credential: only its type is named.
+                let got = if let OptionValue::Other(kind) = value { kind } else { "another type" };
+                return Err(OptionError::Invalid {
+                    option: option.to_owned(),
+                    got: got.to_owned(),
+                    expected: "a text".to_owned(),
+                });
+            }
+            "onEvent" => return Err(invalid(option, value, "a function")),
+            _ => return Err(OptionError::Unknown { option: shortened(option), known: CACHE_OPTIONS }),
+        }
+        Ok(())
+    }
+
+    /// Whether somebody listens to events.
+    pub fn observe(&mut self, observed: bool) {
+        self.config.observed = observed;
+    }
+
+    /// What the options amount to.
+    #[must_use]
+    pub fn finish(self) -> CacheConfig {
+        self.config
+    }
+}
+
+/// Checks one option of a read or a `set`; the only one that has a value for the core is `ttl`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn read_option(option: &str, value: OptionValue<'_>) -> Result<Millis, OptionError> {
+    match option {
+        "ttl" => span(option, value, TTL),
+        "signal" => Err(invalid(option, value, "an AbortSignal")),
+        _ => Err(OptionError::Unknown { option: shortened(option), known: READ_OPTIONS }),
+    }
+}
+
+fn invalid(option: &str, got: OptionValue<'_>, expected: &str) -> OptionError {
+    OptionError::Invalid { option: option.to_owned(), got: got.to_string(), expected: expected.to_owned() }
+}
+
+fn shortened(option: &str) -> String {
+    option.chars().take(40).collect()
+}
+
+fn span(option: &str, value: OptionValue<'_>, (min, max): (Millis, Millis)) -> Result<Millis, OptionError> {
+    let parsed = match value {
+        OptionValue::Number(ms) => duration::from_number(ms),
+        OptionValue::Text(text) => duration::from_text(text),
+        OptionValue::Bool(_) | OptionValue::Other(_) => None,
+    };
+    parsed.filter(|span| (min..=max).contains(span)).ok_or_else(|| {
+        let (min, max) = (readable(min), readable(max));
+        invalid(
+            option,
+            value,
+            &format!(
+                "a duration from {min} to {max}, as a whole number of milliseconds or a text like \"5m\""
+            ),
+        )
+    })
+}
+
+fn readable(span: Millis) -> String {
+    let ms = span.get();
+    match ms {
+        _ if ms >= DAY && ms.is_multiple_of(DAY) => format!("{} days", ms / DAY),
+        _ if ms >= 60_000 && ms.is_multiple_of(60_000) => format!("{} min", ms / 60_000),
+        _ if ms >= 1000 && ms.is_multiple_of(1000) => format!("{} s", ms / 1000),
+        _ => format!("{ms} ms"),
+    }
+}
+
+fn text(option: &str, value: OptionValue<'_>, min: usize, max: usize) -> Result<String, OptionError> {
+    match value {
+        OptionValue::Text(text)
+            if (min..=max).contains(&text.chars().count())
+                && text.chars().all(|c| !c.is_control() && !c.is_whitespace()) =>
+        {
+            Ok(text.to_owned())
+        }
+        got => Err(invalid(option, got, &format!("a text of {min} to {max} characters without white space"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_option_value_and_range() {
+        let mut options = Options::default();
+        let error = options.take("ttl", OptionValue::Text("31d")).expect_err("too long").to_string();
+        assert_eq!(
+            error,
+            "option \"ttl\" must be a duration from 1 ms to 30 days, as a whole number of milliseconds or a text like \"5m\", got \"31d\""
+        );
+        let error = options.take("tll", OptionValue::Number(5.0)).expect_err("misspelt").to_string();
+        assert!(error.starts_with("unknown option \"tll\": known are prefix, version, ttl"), "{error}");
+        let error = read_option("swr", OptionValue::Number(5.0)).expect_err("not yet").to_string();
+        assert_eq!(error, "unknown option \"swr\": known are ttl, signal");
+    }
+
+    #[test]
+    fn good_options_are_taken() {
+        let mut options = Options::default();
+        for (option, value) in [
+            ("prefix", OptionValue::Text("shop")),
+            ("version", OptionValue::Text("")),
+            ("ttl", OptionValue::Text("30d")),
+            ("timeout.read", OptionValue::Number(1.0)),
+            ("timeout.write", OptionValue::Text("30s")),
+            ("timeout.flight", OptionValue::Text("5m")),
+            ("debug", OptionValue::Bool(true)),
+        ] {
+            options.take(option, value).expect(option);
+        }
+        let config = options.finish();
+        assert_eq!((config.prefix.as_str(), config.ttl, config.read), ("shop", MAX_TTL, Millis::new(1)));
+    }
+
+    #[test]
+    fn out_of_range_is_refused() {
+        let mut options = Options::default();
+        for (option, value) in [
+            ("prefix", OptionValue::Text("")),
+            ("prefix", OptionValue::Text("a b")),
+            ("prefix", OptionValue::Number(1.0)),
+            ("ttl", OptionValue::Number(0.0)),
+            ("ttl", OptionValue::Number(f64::NAN)),
+            ("timeout.read", OptionValue::Text("31s")),
+            ("timeout.flight", OptionValue::Other("object")),
+            ("debug", OptionValue::Text("yes")),
+            ("onEvent", OptionValue::Number(1.0)),
+            ("timeout", OptionValue::Number(1.0)),
+        ] {
+            assert!(options.take(option, value).is_err(), "{option} {value}");
+        }
+    }
+
+    #[test]
+    fn the_value_of_a_credential_is_not_repeated() {
+        let error = Options::default()
+            .take("token", OptionValue::Number(12_345.0))
+            .expect_err("a number")
+            .to_string();
+        assert!(!error.contains("12345"), "{error}");
+    }
+}

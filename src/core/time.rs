@@ -1,0 +1,127 @@
+//! Time as data: it comes in as an argument and is never read here.
+
+use core::fmt;
+
+/// A span of time in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Millis(u64);
+
+impl Millis {
+    /// No time at all.
+    pub const ZERO: Self = Self(0);
+
+    /// A span of `ms` milliseconds.
+    #[must_use]
+    pub const fn new(ms: u64) -> Self {
+        Self(ms)
+    }
+
+    /// A span of `s` seconds.
+    #[must_use]
+    pub const fn seconds(s: u64) -> Self {
+        Self(s.saturating_mul(1000))
+    }
+
+    /// The span in milliseconds.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ms", self.0)
+    }
+}
+
+/// A point in time, Unix milliseconds. Arithmetic saturates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// `ms` milliseconds after the epoch.
+    #[must_use]
+    pub const fn from_ms(ms: u64) -> Self {
+        Self(ms)
+    }
+
+    /// What a host's clock gives; not a number or negative counts as the epoch.
+    #[must_use]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "`as` saturates, which is what is wanted"
+    )]
+    pub fn from_host(ms: f64) -> Self {
+        Self(ms as u64)
+    }
+
+    /// Unix milliseconds.
+    #[must_use]
+    pub const fn as_ms(self) -> u64 {
+        self.0
+    }
+
+    /// The time from `earlier` to here; none when the clock has gone backwards.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Millis {
+        Millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// The point `span` later.
+    #[must_use]
+    pub const fn after(self, span: Millis) -> Self {
+        Self(self.0.saturating_add(span.0))
+    }
+}
+
+/// Turns readings of a clock that may go backwards into a time that does not.
+///
+/// A step backwards counts as no time: from there on the clock's progress counts again. A step forwards is taken as it is,
+/// since it cannot be told from a request that was frozen; all that it can do is end waits early.
+#[derive(Debug, Default)]
+pub struct Clock {
+    last: u64,
+    behind: u64,
+}
+
+impl Clock {
+    /// The time at a reading of the host's clock.
+    pub fn read(&mut self, host: Timestamp) -> Timestamp {
+        if host.0 < self.last {
+            self.behind = self.behind.saturating_add(self.last - host.0);
+        }
+        self.last = host.0;
+        Timestamp(host.0.saturating_add(self.behind))
+    }
+
+    /// What the host's clock shows, or will show, at `time`.
+    #[must_use]
+    pub fn host(&self, time: Timestamp) -> Timestamp {
+        Timestamp(time.0.saturating_sub(self.behind))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_backwards_counts_as_no_time() {
+        let mut clock = Clock::default();
+        let a = clock.read(Timestamp::from_ms(1000));
+        let b = clock.read(Timestamp::from_ms(400));
+        let c = clock.read(Timestamp::from_ms(410));
+        assert_eq!(b.since(a), Millis::ZERO);
+        assert_eq!(c.since(b), Millis::new(10));
+        assert_eq!(clock.host(c), Timestamp::from_ms(410));
+    }
+
+    #[test]
+    fn garbage_from_the_host_is_the_epoch() {
+        assert_eq!(Timestamp::from_host(f64::NAN), Timestamp::from_ms(0));
+        assert_eq!(Timestamp::from_host(-5.0), Timestamp::from_ms(0));
+        assert_eq!(Timestamp::from_host(f64::INFINITY).after(Millis::new(1)).as_ms(), u64::MAX);
+    }
+}
