@@ -213,8 +213,9 @@ export class CacheClient implements Contract {
           ),
       });
       this.#scope = scope;
-      // Without a context of its own the client is used by all requests: what shares a scope is what begins in one turn.
-      if (this.#context === undefined && this.#env === undefined) {
+      // A client without a context may serve many requests, also one that was given an env: what shares a scope is what
+      // begins in one turn.
+      if (this.#context === undefined) {
         queueMicrotask(() => {
           if (this.#scope === scope) this.#scope = undefined;
         });

@@ -5,7 +5,7 @@
  */
 import { join } from "node:path";
 import { run } from "../setup/command.mjs";
-import { ROOT } from "../setup/folders.mjs";
+import { namesIn, ROOT } from "../setup/folders.mjs";
 import { ScriptError, say } from "../setup/report.mjs";
 import { CARGO_HOME } from "../setup/rust.mjs";
 import { ensureWasmTarget, TARGET } from "../setup/wasm-target.mjs";
@@ -19,6 +19,7 @@ const OUT = "target/glue";
 const FILES = ["leeward.js", "leeward.d.ts", "exports.d.ts", "leeward_bg.wasm"].map(
   (file) => `${OUT}/${file}`,
 );
+const CRATE = ["--lib", "--features=js", "--release", `--target=${TARGET}`, "--target-dir=target/wasm"];
 const COMPILED = `target/wasm/${TARGET}/release/leeward.wasm`;
 
 /**
@@ -27,46 +28,29 @@ const COMPILED = `target/wasm/${TARGET}/release/leeward.wasm`;
  */
 export async function buildGlue() {
   const rust = await ensureWasmTarget();
-  const flags = flagsFor(rust.library);
-  const step = {
-    name: "glue",
-    inputs: [...RUST, "scripts/build/glue.mjs"],
-    outputs: FILES,
-    also: [rust.id, ...flags].join("\n"),
-  };
-  return once(step, async () => {
+  const inputs = [...RUST, "scripts/build/glue.mjs"];
+  return once({ name: "glue", inputs, outputs: FILES, also: rust.id }, async () => {
     say("build: compiling the core to WebAssembly (seconds; 1 to 3 minutes the first time)");
-    const crate = [
-      "--lib",
-      "--features",
-      "js",
-      "--release",
-      "--target",
-      TARGET,
-      "--target-dir",
-      "target/wasm",
-    ];
-    const env = { ...rust.env, CARGO_ENCODED_RUSTFLAGS: flags.join("\x1f"), RUSTFLAGS: undefined };
-    await cargo(rust.cargo, ["build", "--quiet", "--locked", ...crate, ...rust.args], env);
+    await cargo("cargo", ["fetch", "--locked"]);
+    const env = { ...rust.env, CARGO_ENCODED_RUSTFLAGS: flags(rust.library).join("\x1f") };
+    await cargo(rust.cargo, ["build", "--locked", ...CRATE, ...rust.args], env);
     say("build: generating the glue (wasm-bindgen; half a minute the first time)");
-    await cargo("cargo", ["run", "--quiet", "--locked", "--package", "xtask", "--", "glue", COMPILED, OUT]);
+    await cargo("cargo", ["run", "--locked", "--package", "xtask", "--", "glue", COMPILED, OUT]);
   });
 }
 
 /**
- * The flags never differ between two builds on one machine, or the standard library would be compiled again, too.
+ * They must not differ between two builds on one machine, or the standard library would be compiled again, too.
  * @param {string} library the source of the standard library
  */
-function flagsFor(library) {
-  // Messages of panics name source files: not where they happened to lie.
-  const remapped = Object.entries({
-    "/rust": library,
-    "/crates": join(CARGO_HOME, "registry/src"),
-    ".": ROOT,
-  });
+function flags(library) {
+  // Messages of panics name source files: not where they happened to lie. The crates are in a folder for each registry.
+  const registries = join(CARGO_HOME, "registry/src");
+  const crates = namesIn(registries).map((name) => [join(registries, name), "/crates"]);
+  const remapped = [[library, "/rust"], ...crates, [ROOT, "/leeward"]];
   return [
     `-Clink-arg=--max-memory=${MAX_MEMORY}`,
-    ...remapped.map(([to, from]) => `--remap-path-prefix=${from}=${to}`),
+    ...remapped.map(([from, to]) => `--remap-path-prefix=${from}=${to}`),
   ];
 }
 
@@ -76,7 +60,7 @@ function flagsFor(library) {
  * @param {Record<string, string | undefined>} [env]
  */
 async function cargo(program, args, env) {
-  const result = await run(program, args, { cwd: ROOT, env });
+  const result = await run(program, [...args.slice(0, 1), "--quiet", ...args.slice(1)], { cwd: ROOT, env });
   if (!result.ok)
     throw new ScriptError(`cargo ${args[0]} failed (${result.reason})\n${result.output.trimEnd()}`);
   if (/^warning/m.test(result.output)) say(result.output.trimEnd());

@@ -24,7 +24,7 @@ export async function ensureRust() {
     process.env.PATH = `${own}${delimiter}${process.env.PATH ?? ""}`;
   }
   const ways = [
-    "rustup (see rustup.rs), and then: rustup default stable",
+    "rustup from its own installer, and then: rustup default stable",
     "macOS: brew install rustup",
     `a distribution's rustc and cargo, version ${minimumRust()} or later`,
   ];

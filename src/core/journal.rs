@@ -47,13 +47,14 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Raises a fence, or raises it anew. `false`: the journal is full, and everything is fenced until `until`.
-    pub(crate) fn raise(&mut self, key: &Key, raised: Seq, now: Timestamp, until: Timestamp) -> bool {
+    /// Raises a fence, or raises it anew; the call that does sends the drop, a replay is due at `due`. `false`: the journal is
+    /// full, and everything is fenced until `until`.
+    pub(crate) fn raise(&mut self, key: &Key, raised: Seq, due: Timestamp, until: Timestamp) -> bool {
         if self.fences.len() >= MAX_KEYS && !self.fences.contains_key(key) {
             self.overflow = self.overflow.max(Some(until));
             return false;
         }
-        self.fences.insert(key.clone(), Fence { raised, state: FenceState::Pending { due: now } });
+        self.fences.insert(key.clone(), Fence { raised, state: FenceState::Pending { due } });
         true
     }
 

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { type Stage, startStage } from "./stage.js";
 import { BOUND } from "./visitor.js";
 
@@ -68,6 +68,8 @@ describe("the worker in front of a Redis that fails", { timeout: 2 * BOUND }, ()
   ] as const)("gives every visitor the right answer when it %s, and hits afterwards", async (_, fault, options) => {
     const { visitor, gateway } = stage;
     for (const learner of LEARNERS) await visitor.readUntilHit(learner, truth.of(learner));
+    // A test that fails must not leave its fault to the next one.
+    onTestFinished(() => gateway.fault("healthy"));
     await gateway.fault(fault, options);
     const told = await visit(stage, truth);
     expect(new Set(told)).toEqual(new Set(["pending"]));

@@ -224,6 +224,9 @@ impl Engine {
             waiting: Vec::new(),
         });
         batch.bytes += bytes;
+        if let Some(script) = command.introduces() {
+            batch.introduces.insert(script);
+        }
         batch.commands.push((command, slot));
         if waits && !batch.waiting.contains(&op) {
             batch.waiting.push(op);
@@ -256,23 +259,14 @@ impl Engine {
         }
     }
 
-    /// A script's command: by its hash where the server knows it, or will when it gets there in this batch.
-    pub(super) fn by_hash(&mut self, lane: Lane, script: Script) -> bool {
+    /// Whether a script can go by its hash: the server knows it, or will when the command gets there in this batch.
+    pub(super) fn by_hash(&self, lane: Lane, script: Script) -> bool {
         if self.peer(lane.connection).is_some_and(|peer| peer.connection.loaded.has(script)) {
             return true;
         }
-        let open = self.requests.get(&lane.request).and_then(|r| r.open);
-        let Some(batch) =
-            open.and_then(|id| self.batches.get_mut(&id)).filter(|b| b.connection == lane.connection)
-        else {
-            return false;
-        };
-        // Commands of a full batch go into the next one; then the text is sent once more, which does no harm.
-        let known = batch.introduces.has(script)
-            && batch.commands.len() < MAX_COMMANDS
-            && batch.bytes < MAX_BYTES / 2;
-        batch.introduces.insert(script);
-        known
+        let open = self.requests.get(&lane.request).and_then(|r| r.open).and_then(|id| self.batches.get(&id));
+        // A command that no longer fits goes into a batch of its own; should that arrive first, it is sent again by its text.
+        open.is_some_and(|batch| batch.connection == lane.connection && batch.introduces.has(script))
     }
 
     pub(super) fn enqueue_drop(

@@ -54,8 +54,7 @@ impl Engine {
         };
         let Some(id) = self.insert(op) else { return };
         self.push(lane.request, Effect::Background(id));
-        // The first try has just failed: not at once again.
-        self.schedule(id, due.max(now.after(Millis::new(FIRST_WAIT))));
+        self.schedule(id, due.max(now));
     }
 
     fn schedule(&mut self, id: OpId, due: Timestamp) {

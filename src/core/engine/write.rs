@@ -19,6 +19,9 @@ use crate::core::time::{Millis, Timestamp};
 /// How long a refused invalidation keeps its fence: the longest that anything stored before can live, and a little.
 const REFUSED: Millis = Millis::new(MAX_TTL.get() + 600_000);
 
+/// How long after a failed drop it is sent again.
+const RETRY: Millis = Millis::new(100);
+
 impl Engine {
     /// Begins a write. Fences are up and journaled when this returns. `None`: there are too many operations.
     pub fn begin_write(&mut self, call: WriteCall<'_>, host: f64) -> Option<OpId> {
@@ -37,7 +40,7 @@ impl Engine {
         let enabled = peer.endpoint.is_some();
         if enabled {
             for known in &mut keys {
-                if !peer.journal.raise(&known.key, start, now, now.after(REFUSED)) {
+                if !peer.journal.raise(&known.key, start, deadline, now.after(REFUSED)) {
                     known.state = KeyState::Refused;
                 }
                 peer.hot.remove(&known.key);
@@ -289,6 +292,11 @@ impl Engine {
         self.report_write(lane, &missing, state, reason, false, now);
         let keys = missing.iter().map(|key| String::from(key.user())).collect();
         if open {
+            if let Some(peer) = self.peer_mut(lane.connection) {
+                for key in &missing {
+                    peer.journal.postpone(key, now, RETRY);
+                }
+            }
             self.start_replay(lane, now);
         }
         self.push(lane.request, Effect::NotApplied { op: id, state, disabled: false, keys });

@@ -10,6 +10,7 @@ use super::script::Script;
 pub(crate) struct Command {
     head: String,
     tail: Option<String>,
+    introduces: Option<Script>,
 }
 
 impl Command {
@@ -20,7 +21,7 @@ impl Command {
             writer.text(arg);
         }
         writer.0.push(']');
-        Self { head: writer.0, tail: None }
+        Self { head: writer.0, tail: None, introduces: (!by_hash).then_some(script) }
     }
 
     /// The same with a value, which the driver holds, between `before` and `after`.
@@ -42,7 +43,7 @@ impl Command {
             write_json(&mut writer.0, arg);
         }
         writer.0.push(']');
-        Self { head, tail: Some(writer.0) }
+        Self { head, tail: Some(writer.0), introduces: (!by_hash).then_some(script) }
     }
 
     /// A plain command.
@@ -52,7 +53,7 @@ impl Command {
             writer.text(part);
         }
         writer.0.push(']');
-        Self { head: writer.0, tail: None }
+        Self { head: writer.0, tail: None, introduces: None }
     }
 
     fn open(script: Script, by_hash: bool, key: &str) -> Writer {
@@ -72,6 +73,11 @@ impl Command {
     /// What comes after the value.
     pub(crate) fn tail(&self) -> Option<&str> {
         self.tail.as_deref()
+    }
+
+    /// The script that the server gets to know by it.
+    pub(crate) fn introduces(&self) -> Option<Script> {
+        self.introduces
     }
 
     /// Bytes, without the value.

@@ -1,0 +1,5 @@
+//! The dialogue, step by step.
+
+mod reads;
+mod world;
+mod writes;

@@ -1,0 +1,114 @@
+/** What a test needs around an isolate: a real Redis, a gateway of its own, and a look at what is left afterwards. */
+import { afterAll, expect, onTestFinished } from "vitest";
+import { type Gateway, startGateway } from "../../dev/gateway.mjs";
+import { type Redis, startRedis } from "../../dev/redis.mjs";
+import { FLAGS, type Isolate, type IsolateOptions, NEWEST, startIsolate } from "./isolate.ts";
+import type { Call, Ended } from "./visit.ts";
+
+/** A runtime's configuration, as a test's name says it. */
+export interface Runtime {
+  name: string;
+  compatibilityDate: string;
+  flags: readonly string[];
+}
+
+/** What everything that happens between requests must hold on: the flag is `handle_cross_request_promise_resolution`. */
+export const RUNTIMES: readonly Runtime[] = FLAGS.map((flag) => ({
+  name: flag.startsWith("no_") ? "flag off" : "flag on",
+  compatibilityDate: NEWEST,
+  flags: [flag],
+}));
+
+/** As it was before the flag existed. */
+export const OLD_DATE: Runtime = { name: "compatibility date 2024-09-01", compatibilityDate: "2024-09-01", flags: [] };
+
+export interface Stage {
+  redis: Redis;
+  gateway: Gateway;
+  isolate: Isolate;
+  /** One more gateway to the same Redis: for the isolate another connection. */
+  another(): Promise<Gateway>;
+  /** One more isolate on the same gateway. */
+  neighbour(): Promise<Isolate>;
+  /** The fields of a key's hash in Redis; empty if there is none. */
+  hash(key: string, prefix?: string): Promise<Record<string, string>>;
+  /** Redis answers no script until it is released: what arrives meanwhile waits. */
+  hold(): Promise<unknown>;
+  release(): Promise<unknown>;
+  /**
+   * Waits until nothing is under way in the isolates, and makes sure that nobody has complained. A request that was ended
+   * leaves its operations behind: `left` of them, and their requests.
+   */
+  settled(expected?: { left?: number; allowed?: RegExp }): Promise<void>;
+}
+
+/** One for each file of tests; a test begins with it empty. */
+let redis: Promise<Redis> | undefined;
+afterAll(async () => (await redis)?.stop());
+
+export async function startStage(runtime: Runtime, options: IsolateOptions = {}): Promise<Stage> {
+  redis ??= startRedis();
+  const server = await redis;
+  await server.command("FLUSHALL");
+  const isolates: Isolate[] = [];
+  const another = async () => {
+    const gateway = await startGateway({ redisPort: server.port });
+    onTestFinished(() => gateway.stop());
+    return gateway;
+  };
+  const gateway = await another();
+  const neighbour = async () => {
+    const isolate = await startIsolate({
+      compatibilityDate: runtime.compatibilityDate,
+      ...options,
+      flags: [...runtime.flags, ...(options.flags ?? [])],
+      env: { ...credentials(gateway), ...options.env },
+    });
+    onTestFinished(() => isolate.stop());
+    isolates.push(isolate);
+    return isolate;
+  };
+  return {
+    redis: server,
+    gateway,
+    isolate: await neighbour(),
+    another,
+    neighbour,
+    async hash(key, prefix = "leeward") {
+      const flat = (await server.command("HGETALL", `${prefix}:k::${key}`)) as string[];
+      return Object.fromEntries(Array.from({ length: flat.length / 2 }, (_, i) => flat.slice(2 * i, 2 * i + 2)));
+    },
+    hold: () => server.command("CLIENT", "PAUSE", 60_000, "WRITE"),
+    release: () => server.command("CLIENT", "UNPAUSE"),
+    async settled({ left = 0, allowed } = {}) {
+      for (const isolate of isolates) {
+        const tables = String(left === 0 ? [0, 0, 0, 0] : [left, left, 0, 0]);
+        const { unhandled } = await isolate.until(({ underWay }) => String(underWay) === tables);
+        expect(unhandled).toEqual([]);
+        expect(complaints(isolate, allowed)).toEqual([]);
+      }
+    },
+  };
+}
+
+export function credentials({ url, token }: { url: string; token: string }): Record<string, string> {
+  return { UPSTASH_REDIS_REST_URL: url, UPSTASH_REDIS_REST_TOKEN: token };
+}
+
+/** What the runtime says when a worker misbehaves. */
+export function complaints(isolate: Isolate, allowed?: RegExp): string[] {
+  const complaint = /uncaught|unhandled|hung|exception|rejected|Error\b|leeward:/i;
+  const lines = isolate.log().split("\n");
+  return lines.filter((line) => complaint.test(line) && !allowed?.test(line));
+}
+
+/** So many at the same time. */
+export function together<T>(count: number, one: (index: number) => Promise<T>): Promise<T[]> {
+  return Promise.all(Array.from({ length: count }, (_, index) => one(index)));
+}
+
+/** The value that an operation of a kind gave, whichever way it gives it. */
+export function valueOf(call: Call, { value }: Ended): unknown {
+  return call.op === "lookup" || call.op === "look" ? (value as { value?: unknown }).value : value;
+}
+

@@ -1,0 +1,173 @@
+/**
+ * The worker under test. It does what a `Visit` says and keeps books on it; what requests share is plain data, so that
+ * whatever goes wrong between requests is Leeward's doing.
+ */
+import { type Cache, type CacheEvent, type CacheOptions, createCache, type Fill, isLeewardError } from "leeward";
+import type { Book, Call, Ended, Load, State, Thrown, Visit } from "./visit.ts";
+
+interface Context {
+  waitUntil(promise: Promise<unknown>): void;
+}
+
+interface Kept {
+  cache: Cache;
+  events: CacheEvent[];
+  books: Map<string, Book>;
+}
+
+const caches = new Map<string, Kept>();
+const open = new Set<string>();
+const unhandled: string[] = [];
+let gone = 0;
+
+addEventListener("unhandledrejection", (event) => {
+  unhandled.push(String((event as PromiseRejectionEvent).reason));
+});
+
+function keptOf({ cache = "default", options, unobserved }: Visit): Kept {
+  let kept = caches.get(cache);
+  if (kept === undefined) {
+    const events: CacheEvent[] = [];
+    const observer = { onEvent: (event: CacheEvent) => void events.push(event) };
+    const given =
+      unobserved || (options !== undefined && (typeof options !== "object" || options === null))
+        ? options
+        : { ...options, ...observer };
+    kept = { cache: createCache(given as CacheOptions), events, books: new Map() };
+    caches.set(cache, kept);
+  }
+  return kept;
+}
+
+function bookOf(kept: Kept, key: string): Book {
+  let book = kept.books.get(key);
+  if (book === undefined) {
+    book = { asked: 0, ended: 0, started: 0, waiting: 0, peak: 0, cancelled: 0 };
+    kept.books.set(key, book);
+  }
+  return book;
+}
+
+/** By timers of its own: one request must not settle what another one waits for. */
+async function untilOpen(gate: string): Promise<void> {
+  while (!open.has(gate)) await new Promise((resolve) => setTimeout(resolve, 4));
+}
+
+async function compute(load: Load, fill: Fill, book: Book, running: { now: number }, raise: (error: Error) => void) {
+  book.started += 1;
+  running.now += 1;
+  book.peak = Math.max(book.peak, running.now);
+  fill.signal.addEventListener("abort", () => {
+    book.cancelled += 1;
+  });
+  const gate = book.started > 1 ? (load.laterGate ?? load.gate) : load.gate;
+  if (gate !== undefined) {
+    book.waiting += 1;
+    await untilOpen(gate);
+    book.waiting -= 1;
+  }
+  if (load.never !== undefined) {
+    if (load.never === "busy") setInterval(() => {}, 50);
+    await new Promise(() => {});
+  }
+  running.now -= 1;
+  if (load.fail !== undefined) {
+    const error = new Error(load.fail);
+    raise(error);
+    throw error;
+  }
+  if (load.skip) fill.skip();
+  return load.make === "date" ? { at: new Date(0), n: book.started } : load.value;
+}
+
+const running = new Map<Book, { now: number }>();
+
+async function perform(kept: Kept, client: Pick<Cache, "getOrSet">, call: Call): Promise<Ended> {
+  const cache = client as Cache;
+  const { key, op } = call;
+  const book = bookOf(kept, key);
+  const counter = running.get(book) ?? { now: 0 };
+  running.set(book, counter);
+  let thrown: unknown;
+  const load = (fill: Fill) =>
+    compute(call.load ?? {}, fill, book, counter, (error) => {
+      thrown = error;
+    }) as Promise<never>;
+  const options: { ttl?: number; signal?: AbortSignal } = {};
+  if (call.ttl !== undefined) options.ttl = call.ttl;
+  if (call.abortAt !== undefined) {
+    const controller = new AbortController();
+    const reason = new Error("the caller has left");
+    options.signal = controller.signal;
+    untilOpen(call.abortAt).then(() => {
+      thrown = reason;
+      controller.abort(reason);
+    });
+  }
+  const began = Date.now();
+  book.asked += 1;
+  try {
+    let value: unknown;
+    if (op === "getOrSet") value = await cache.getOrSet(key, load, options);
+    else if (op === "lookup") value = await cache.lookup(key, load, options);
+    else if (op === "look") value = await cache.lookup(key);
+    else if (op === "get") value = await cache.get(key);
+    else if (op === "set") value = await cache.set(key, call.value as string, options);
+    else if (op === "delete") value = await cache.delete(key);
+    else value = await cache.invalidate({ keys: [key, ...(call.also ?? [])] });
+    return { value, type: typeof value, ms: Date.now() - began };
+  } catch (error) {
+    return { error: describe(error, thrown), ms: Date.now() - began };
+  } finally {
+    book.ended += 1;
+  }
+}
+
+function describe(error: unknown, thrown: unknown): Thrown {
+  const { name, message, code, state, kind, retryable, keys } = error as Error & Record<string, unknown>;
+  const leeward = isLeewardError(error);
+  return { name, message, own: error === thrown, leeward, code, state, kind, retryable, keys };
+}
+
+function stateOf(visit: Visit, env: unknown): State {
+  const kept = keptOf(visit);
+  const client = visit.direct ? kept.cache : kept.cache.for(visit.env === undefined ? env : visit.env);
+  const { stats, connection } = { stats: client.stats(), connection: client.connection };
+  const books = Object.fromEntries(kept.books);
+  return { books, events: kept.events, stats, connection, underWay: underWay(), gone, unhandled };
+}
+
+/** What every isolate has once is found as the package itself finds it. */
+function underWay(): number[] {
+  const symbols = Object.getOwnPropertySymbols(globalThis).filter((s) => s.description?.startsWith("leeward@"));
+  const isolates = globalThis as unknown as Record<
+    symbol,
+    { instance?: { core: { underWay(): Iterable<number> } } }
+  >;
+  return symbols.flatMap((symbol) => [...(isolates[symbol]?.instance?.core.underWay() ?? [])]);
+}
+
+export default {
+  async fetch(request: Request, env: unknown, ctx: Context): Promise<Response> {
+    const { pathname, searchParams } = new URL(request.url);
+    if (pathname === "/open") {
+      open.add(searchParams.get("gate") ?? "");
+      return new Response("open");
+    }
+    if (pathname === "/shut") {
+      open.clear();
+      return new Response("shut");
+    }
+    const visit = (await request.json()) as Visit;
+    if (pathname === "/state") return Response.json(stateOf(visit, env));
+    request.signal?.addEventListener("abort", () => {
+      gone += 1;
+    });
+    const kept = keptOf(visit);
+    const given = visit.env === undefined ? env : visit.env;
+    const client = visit.direct ? kept.cache : kept.cache.for(given, visit.ctx === "imported" ? undefined : ctx);
+    const calls = visit.calls.map((call) => perform(kept, client, call));
+    if (visit.early) return new Response("early");
+    return Response.json(await Promise.all(calls));
+  },
+};
