@@ -31,11 +31,13 @@ export async function redisCache<T>(
   const load = callback as Load<never>;
   const key = createCacheKey(keyParts);
   if (revalidate === undefined) return await defaultCache().getOrSet(key, load);
+  // As ever: no life at all means not cached.
+  if (revalidate === 0) return await callback();
   if (revalidate === false) return await defaultCache().getOrSet(key, load, { ttl: LONGEST });
   if (typeof revalidate !== "number" || !(revalidate > 0 && revalidate <= 30 * 86_400)) {
     const got = typeof revalidate === "number" ? revalidate : typeName(revalidate);
     throw new TypeError(
-      `option "revalidate" must be a number of seconds from 0.001 to 2592000, or false, got ${got}`,
+      `option "revalidate" must be a number of seconds from 0 to 2592000, or false, got ${got}`,
     );
   }
   return await defaultCache().getOrSet(key, load, { ttl: Math.max(1, Math.round(revalidate * 1000)) });

@@ -368,7 +368,7 @@ export function isLeewardError(error: unknown): error is LeewardError;
 
 /** Options of `redisCache`. */
 export interface RedisCacheOptions {
-  /** Time to live in **seconds**; `false`: the longest there is, 30 days. Default: the cache's `ttl`. */
+  /** Time to live in **seconds**; `false`: the longest there is, 30 days; 0: not cached. Default: the cache's `ttl`. */
   revalidate?: number | false | undefined;
 }
 

@@ -35,6 +35,8 @@ export class ReadOperation implements Operation {
   value: unknown;
   ttl = Number.NaN;
   skipped = false;
+  /** All that it has waited for: a flight's value may be taken after its verdict. */
+  #awaited: Map<number, Shared> | undefined;
   readonly #settlers: Settlers;
   readonly #load: Load<unknown> | undefined;
   /** Whether the caller wants the outcome, too. */
@@ -103,6 +105,17 @@ export class ReadOperation implements Operation {
     } catch (error) {
       failed(error);
     }
+  }
+
+  /** Holds on to a promise that it waits for, which its table forgets once it has settled. */
+  hold(id: number, shared: Shared): void {
+    this.#awaited ??= new Map();
+    this.#awaited.set(id, shared);
+  }
+
+  /** The text under a promise that it has waited for. */
+  textUnder(id: number): Text | undefined {
+    return this.#awaited?.get(id)?.text;
   }
 
   /** Takes the value out of a stored text. */

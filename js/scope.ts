@@ -7,7 +7,7 @@ import { post, ReplyTooLarge } from "./http.ts";
 import type { CacheEvent, Outcome } from "./index.d.ts";
 import { type Instance, type Link, nextRequest } from "./isolate.ts";
 import { BackgroundOperation, type Operation, ReadOperation, WriteOperation } from "./operation.ts";
-import { encode, isFlaw, type Kind, sizeOf, type Text, textOf } from "./value.ts";
+import { encode, isFlaw, type Kind, sizeOf, textOf } from "./value.ts";
 
 /** Runtimes take longer waits for none. */
 const MAX_WAIT = 2 ** 31 - 1;
@@ -98,7 +98,7 @@ export class Scope {
         return true;
       }
       case Code.Anchor:
-        this.anchor?.(shared.add(core.target()).promise);
+        this.#keepAlive(shared.add(core.target()).promise);
         return true;
       case Code.Settle:
         shared.settle(core.target());
@@ -119,7 +119,7 @@ export class Scope {
           this.#operations.set(id, operation);
         }
         const kept = operation;
-        this.anchor?.(
+        this.#keepAlive(
           new Promise<void>((resolve) => {
             kept.background = resolve;
           }),
@@ -143,8 +143,10 @@ export class Scope {
         operation.background?.();
         return;
       case Code.Await: {
-        const awaited = shared.get(core.target());
+        const target = core.target();
+        const awaited = shared.get(target);
         operation.shared = awaited;
+        if (awaited !== undefined && operation instanceof ReadOperation) operation.hold(target, awaited);
         const woken = () => {
           if (operation.shared === awaited) this.#tell(operation, () => core.woken(operation.id, Date.now()));
         };
@@ -200,7 +202,7 @@ export class Scope {
         return;
       }
       case Code.DecodeShared: {
-        const text: Text | undefined = operation.shared?.text;
+        const text = operation.textUnder(core.target());
         const ok = attempt(() => {
           if (text === undefined) throw new Error("the value is gone");
           operation.take(text);
@@ -292,6 +294,15 @@ export class Scope {
     const left = [...this.#operations.values()];
     this.#operations.clear();
     for (const operation of left) operation.passThrough();
+  }
+
+  /** A host that will not keep a promise (the request is over) costs what was to be done behind the answer, no more. */
+  #keepAlive(promise: Promise<unknown>): void {
+    try {
+      this.anchor?.(promise);
+    } catch {
+      // Nobody to tell: those who wait for it have timers of their own.
+    }
   }
 
   #arm(): void {

@@ -22,6 +22,8 @@ use super::time::{Millis, Timestamp};
 
 /// At most so many flights; beyond, operations do their own work.
 const MAX_FLIGHTS: usize = 2048;
+/// A full table is swept at most this often.
+pub(crate) const SWEEP: Millis = Millis::seconds(1);
 
 /// A flight's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -128,6 +130,7 @@ pub(crate) struct Flights {
     current: BTreeMap<(ConnectionId, Key, CacheId), FlightId>,
     all: HashMap<FlightId, Flight>,
     next: u32,
+    swept: Option<Timestamp>,
 }
 
 impl Flights {
@@ -151,7 +154,11 @@ impl Flights {
         now: Timestamp,
     ) -> Option<FlightId> {
         if self.all.len() >= MAX_FLIGHTS {
-            self.sweep(now);
+            // Not at every call of a storm: it looks at the whole table.
+            if self.swept.is_none_or(|swept| now.since(swept) > SWEEP) {
+                self.swept = Some(now);
+                self.sweep(now);
+            }
             if self.all.len() >= MAX_FLIGHTS {
                 return None;
             }

@@ -66,6 +66,7 @@ describe.each([...RUNTIMES, OLD_DATE])("100 first requests, $name", (runtime) =>
     await stage.hold();
     const answers = together(100, (i) => isolate.call(call(`k${i}`), { options: PATIENT }));
     await asked(isolate, 100);
+    await gateway.seen();
     expect(gateway.counters().httpRequests).toBe(1);
     await stage.release();
     expect((await answers).map(({ value }) => value)).toEqual(Array.from({ length: 100 }, (_, i) => `k${i}`));

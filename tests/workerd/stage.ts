@@ -49,6 +49,8 @@ afterAll(async () => (await redis)?.stop());
 export async function startStage(runtime: Runtime, options: IsolateOptions = {}): Promise<Stage> {
   redis ??= startRedis();
   const server = await redis;
+  // A test that failed may have left it on hold.
+  await server.command("CLIENT", "UNPAUSE");
   await server.command("FLUSHALL");
   const isolates: Isolate[] = [];
   const another = async () => {

@@ -383,6 +383,11 @@ impl Engine {
 }
 
 impl Batch {
+    /// Whether any of those who wait for it is known.
+    pub(super) fn is_awaited(&self, known: impl Fn(OpId) -> bool) -> bool {
+        self.waiting.iter().any(|op| known(*op))
+    }
+
     const fn lane(&self) -> Lane {
         Lane {
             request: self.request,

@@ -31,7 +31,7 @@ use super::endpoint::Endpoint;
 use super::entry::ValueKind;
 use super::error::{ErrorKind, Failure};
 use super::event::{Bypass, Event, EventKind, InvalidationState, Outcome};
-use super::flight::{FlightId, Flights};
+use super::flight::{FlightId, Flights, SWEEP};
 use super::journal::{Journal, Seq};
 use super::key::{Key, short_hash};
 use super::random::Random;
@@ -266,6 +266,7 @@ pub struct Engine {
     next_op: u32,
     next_batch: u32,
     next_shared: u32,
+    swept: Option<Timestamp>,
 }
 
 impl Engine {
@@ -285,6 +286,7 @@ impl Engine {
             next_op: 0,
             next_batch: 0,
             next_shared: 0,
+            swept: None,
         }
     }
 
@@ -420,11 +422,16 @@ impl Engine {
     fn insert(&mut self, op: Op) -> Option<OpId> {
         if self.ops.len() >= MAX_OPS {
             let now = op.began;
+            if self.swept.is_some_and(|swept| now.since(swept) <= SWEEP) {
+                return None;
+            }
+            self.swept = Some(now);
             let old: Vec<OpId> =
                 self.ops.iter().filter(|(_, op)| now.since(op.began) > OP_LIFE).map(|(id, _)| *id).collect();
             for id in old {
                 self.forget(id);
             }
+            self.sweep(op.request);
             if self.ops.len() >= MAX_OPS {
                 return None;
             }
@@ -434,6 +441,13 @@ impl Engine {
         self.requests.entry(op.request).or_default().ops.push(id);
         self.ops.insert(id, op);
         Some(id)
+    }
+
+    /// Forgets what only forgotten operations had to do with. `present` may be in the middle of something.
+    fn sweep(&mut self, present: RequestId) {
+        let ops = &self.ops;
+        self.batches.retain(|_, batch| batch.is_awaited(|op| ops.contains_key(&op)));
+        self.requests.retain(|id, request| *id == present || !request.ops.is_empty());
     }
 
     /// The operation is over.

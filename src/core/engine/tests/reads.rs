@@ -374,3 +374,40 @@ fn fifty_reads_of_one_turn_are_one_request() {
     assert_eq!(world.sent(), (1, 51));
     world.assert_idle();
 }
+
+#[test]
+fn requests_that_end_without_a_word_leave_room() {
+    let mut world = World::new();
+    let mut last = world.read(1, "k");
+    for request in 2..=9_000 {
+        last = world.read(request, &std::format!("k{request}"));
+        if request == 8_192 {
+            world.now += 301_000.0;
+        }
+    }
+    let [ops, requests, batches, flights] = world.engine.under_way();
+    assert!(
+        ops <= 1_000 && requests <= 1_001 && batches <= 1_000 && flights <= 2_048,
+        "{:?}",
+        world.engine.under_way()
+    );
+    assert!(!world.served.contains_key(&last), "it waits for Redis as usual");
+}
+
+#[test]
+fn without_room_the_driver_is_told_to_go_on_alone() {
+    let mut world = World::new();
+    for request in 1..=8_192 {
+        world.read(request, &std::format!("k{request}"));
+    }
+    let call = crate::core::ReadCall {
+        request: crate::core::RequestId(1),
+        cache: world.cache,
+        connection: world.link,
+        key: "one more",
+        ttl: None,
+        load: true,
+        anchored: true,
+    };
+    assert_eq!(world.engine.begin_read(call, world.now), None);
+}

@@ -1,0 +1,120 @@
+/** Which keys there are, and that no two of them meet. */
+import { beforeEach, describe, expect, test } from "vitest";
+import { rejection, type Stage, startStage } from "./stage.ts";
+
+let stage: Stage;
+beforeEach(async () => {
+  stage = await startStage();
+});
+
+/** A key of so many bytes of UTF-8, some of them of characters that take three. */
+const long = (bytes: number) => "€".repeat(10) + "x".repeat(bytes - 30);
+
+const GOOD: Record<string, string> = {
+  "the empty key": "",
+  "white space": " \t\n\r ",
+  "control characters": "\u0000\u0001\u001b\u007f\u0085",
+  "a zero byte between others": "a\u0000b",
+  "quotes, backslashes and braces": "\"'`\\{}[]%00%",
+  "what looks like the separators": "leeward:k::x:y",
+  "characters of many bytes": "héllo Ωμέγα 漢字 👩‍👩‍👧 \u{10ffff}",
+  "a composed letter": "\u00e9",
+  "the same letter, decomposed": "e\u0301",
+  "right to left": "\u202eشجرة\u202c",
+  "a byte order mark": "\ufeffkey",
+  "line separators": "\u2028\u2029",
+  __proto__: "__proto__",
+  "names that objects have": "constructor",
+  "numbers as text": "7",
+  "as long as may be": long(32_000),
+};
+
+test("every well-formed text is a key of its own", async () => {
+  const { cache } = stage.cache({ prefix: "keys" });
+  const keys = Object.values(GOOD);
+  await Promise.all(keys.map((key, i) => cache.getOrSet(key, () => ({ i }))));
+  await stage.filled(cache, keys.length);
+  const looked = await Promise.all(keys.map((key) => cache.lookup<{ i: number }>(key)));
+  expect(looked.map(({ outcome, value }) => ({ outcome, value }))).toEqual(
+    keys.map((_, i) => ({ outcome: "hit", value: { i } })),
+  );
+  const stored = (await stage.redis.command("KEYS", "*")) as string[];
+  expect([...stored].sort()).toEqual(keys.map((key) => `keys:k::${key}`).sort());
+});
+
+test.for(Object.entries(GOOD))("%s can be set, found, invalidated and is then gone", async ([, key]) => {
+  const { cache } = stage.cache();
+  expect(await cache.set(key, "value")).toEqual({ state: "applied", stored: true });
+  expect(await cache.get(key)).toBe("value");
+  expect(await cache.invalidate({ keys: [key] })).toEqual({ state: "applied" });
+  expect(await cache.lookup(key)).toMatchObject({ outcome: "miss", stored: false });
+});
+
+test("caches whose prefixes and keys look alike when they are joined do not meet", async () => {
+  const caches = ["a", "a:k", "a:k:", "a%3Ak"].map((prefix) => stage.cache({ prefix }).cache);
+  const all = caches.flatMap((cache, i) => ["", ":", "k::b", ":b", "b"].map((key) => ({ cache, key, i })));
+  for (const { cache, key, i } of all) await cache.set(key, `${i} ${key}`);
+  const found = await Promise.all(all.map(({ cache, key }) => cache.get(key)));
+  expect(found).toEqual(all.map(({ key, i }) => `${i} ${key}`));
+});
+
+describe("what is no key is refused before any work", () => {
+  const BAD: [name: string, key: unknown, message: RegExp][] = [
+    ["a number", 7, /a key must be a string, got number/],
+    ["undefined", undefined, /a key must be a string, got undefined/],
+    ["null", null, /a key must be a string, got null/],
+    ["a list", ["key"], /a key must be a string, got an array/],
+    ["an object", { toString: () => "key" }, /a key must be a string, got object/],
+    ["a boxed string", new String("key"), /a key must be a string, got object/],
+    ["a symbol", Symbol("key"), /a key must be a string, got symbol/],
+    ["a lone high surrogate", "a\ud800b", /lone surrogate/],
+    ["a lone low surrogate", "\udc00", /lone surrogate/],
+    ["surrogates in the wrong order", "\udc00\ud800", /lone surrogate/],
+    ["one byte too many", long(32_001), /at most 32000 bytes of UTF-8, got 32001/],
+  ];
+
+  test.for(BAD)("%s", async ([, bad, message]) => {
+    const { cache, events } = stage.cache();
+    const key = bad as string;
+    let calls = 0;
+    const load = () => {
+      calls += 1;
+      return 1;
+    };
+    const refused = await Promise.all([
+      rejection(cache.getOrSet(key, load)),
+      rejection(cache.lookup(key, load)),
+      rejection(cache.lookup(key)),
+      rejection(cache.get(key)),
+      rejection(cache.set(key, 1)),
+      rejection(cache.delete(key)),
+      rejection(cache.invalidate({ keys: ["good", key] })),
+    ]);
+    for (const error of refused) {
+      expect(error).toBeInstanceOf(TypeError);
+      expect((error as TypeError).message).toMatch(message);
+      expect((error as TypeError).message.length).toBeLessThan(200);
+    }
+    expect({ calls, events, requests: stage.gateway.counters().httpRequests }).toEqual({
+      calls: 0,
+      events: [],
+      requests: 0,
+    });
+  });
+
+  test.for([
+    [undefined, /must be an object with keys, got undefined/],
+    ["key", /must be an object with keys, got string/],
+    [["key"], /unknown option "0": known are keys/],
+    [{}, /"keys" must be a list of at least one key, got undefined/],
+    [{ keys: [] }, /"keys" must be a list of at least one key/],
+    [{ keys: "key" }, /"keys" must be a list of at least one key, got string/],
+    [{ keys: ["key"], tag: "x" }, /unknown option "tag": known are keys/],
+  ] as const)("an invalidation of %j", async ([what, message]) => {
+    const { cache } = stage.cache();
+    const error = await rejection(cache.invalidate(what as { keys: string[] }));
+    expect(error).toBeInstanceOf(TypeError);
+    expect((error as TypeError).message).toMatch(message);
+    expect(stage.gateway.counters().httpRequests).toBe(0);
+  });
+});
