@@ -3,6 +3,7 @@ import { CacheClient, type Home } from "./client.ts";
 import { currentHost } from "./host.ts";
 import type { Cache, CacheEvent, CacheOptions, ExecutionContextLike } from "./index.d.ts";
 import { existingInstance, type Instance, instance, type Link } from "./isolate.ts";
+import { isThenable } from "./operation.ts";
 import { giveOptions } from "./options.ts";
 
 /** A cache's settings, and what follows from them in the present instance. */
@@ -26,7 +27,7 @@ export class CacheHome implements Home {
     const present = instance();
     if (this.#instance === present) return present;
     this.#flaw = undefined;
-    const observed = typeof this.options?.onEvent === "function";
+    const observed = this.#observer() !== undefined;
     try {
       giveOptions(present.core, this.options);
     } catch (flaw) {
@@ -62,11 +63,12 @@ export class CacheHome implements Home {
   }
 
   emit(event: CacheEvent): void {
-    // Anything may have been given for options, null too.
-    const onEvent = this.options?.onEvent;
-    if (typeof onEvent === "function") {
+    const onEvent = this.#observer();
+    if (onEvent !== undefined) {
       try {
-        onEvent(event);
+        const ended: unknown = onEvent(event);
+        // It may be async: a rejection that nobody waits for would end a process.
+        if (isThenable(ended)) ended.then(undefined, () => {});
       } catch {
         // An observer does not decide over the answer.
       }
@@ -79,6 +81,16 @@ export class CacheHome implements Home {
     if (this.#warned.has(code)) return;
     this.#warned.add(code);
     this.emit({ type: "warning", at: Date.now(), request: 0, code, message });
+  }
+
+  /** Who listens. Anything may have been given for options: null, and what throws when it is looked at. */
+  #observer(): ((event: CacheEvent) => unknown) | undefined {
+    try {
+      const onEvent: unknown = this.options?.onEvent;
+      return typeof onEvent === "function" ? (onEvent as (event: CacheEvent) => unknown) : undefined;
+    } catch {
+      return undefined;
+    }
   }
 
   #credentials(present: Instance, env: unknown): { url: string; token: string } {

@@ -75,15 +75,15 @@ export class CacheClient implements Contract {
     this.#context = context;
   }
 
-  getOrSet<T>(key: string, load: Load<T & Storable<T>>, options?: ReadOptions): Promise<T> {
+  getOrSet<T>(key: string, load: Load<T> & Load<Storable<T>>, options?: ReadOptions): Promise<T> {
     return this.#read(key, load, options, false) as Promise<T>;
   }
 
-  lookup<T>(key: string, load: Load<T & Storable<T>>, options?: ReadOptions): Promise<Lookup<T>>;
+  lookup<T>(key: string, load: Load<T> & Load<Storable<T>>, options?: ReadOptions): Promise<Lookup<T>>;
   lookup<T = unknown>(key: string): Promise<Lookup<T | undefined>>;
   lookup<T>(
     key: string,
-    load?: Load<T & Storable<T>>,
+    load?: Load<T> & Load<Storable<T>>,
     options?: ReadOptions,
   ): Promise<Lookup<T | undefined>> {
     return this.#read(key, load, options, true, true) as Promise<Lookup<T | undefined>>;
@@ -170,7 +170,8 @@ export class CacheClient implements Contract {
       const { keys, text, options } = prepare();
       const scope = this.#enter();
       if (scope === undefined) throw invalidationError("unconfigured", keys);
-      const { ttl } = callOptions(scope.instance.exports, options);
+      const { ttl, signal } = callOptions(scope.instance.exports, options);
+      if (signal !== undefined) throw new TypeError('unknown option "signal": known are ttl');
       const operation = new WriteOperation({ resolve, reject }, keys, text);
       scope.start(operation, () =>
         scope.instance.core.beginWrite(

@@ -16,6 +16,9 @@ export type Duration = number | `${number}${"ms" | "s" | "m" | "h" | "d"}`;
  * returned to the caller, not stored, and one event names the path.
  *
  * Two things JSON cannot say are tolerated: a property whose value is `undefined` comes back absent, and `-0` as `0`.
+ *
+ * A callback is checked as `Load<T> & Load<Storable<T>>`: `T` is inferred from the first half alone, so that a union stays
+ * whole (from `Load<T & Storable<T>>` the compiler takes its first arm), and a generic helper can say the same.
  */
 export type Storable<T> = T extends Uint8Array | ArrayBuffer ? T : StorableJson<T>;
 
@@ -300,9 +303,9 @@ export interface CacheClient {
    *
    * @throws the callback's error; `signal.reason`; a `TypeError` for a bad key or option, before any work.
    */
-  getOrSet<T>(key: string, load: Load<T & Storable<T>>, options?: ReadOptions): Promise<T>;
+  getOrSet<T>(key: string, load: Load<T> & Load<Storable<T>>, options?: ReadOptions): Promise<T>;
   /** As `getOrSet`, with the outcome of this one call. Without `load` it only looks. */
-  lookup<T>(key: string, load: Load<T & Storable<T>>, options?: ReadOptions): Promise<Lookup<T>>;
+  lookup<T>(key: string, load: Load<T> & Load<Storable<T>>, options?: ReadOptions): Promise<Lookup<T>>;
   lookup<T = unknown>(key: string): Promise<Lookup<T | undefined>>;
   /** The stored value, else `undefined`, also while Redis cannot be reached. `lookup` tells the difference. */
   get<T = unknown>(key: string): Promise<T | undefined>;

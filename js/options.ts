@@ -57,7 +57,7 @@ export function callOption({ Core }: Exports, name: string, value: unknown): num
   try {
     if (typeof value === "number") return Core.readOptionNumber(name, value);
     if (typeof value === "string") return Core.readOptionText(name, value);
-    return Core.readOptionOther(name, typeName(value));
+    return Core.readOptionOther(name, typeof value === "boolean" ? String(value) : typeName(value));
   } catch (message) {
     throw typeof message === "string" ? new TypeError(message) : message;
   }

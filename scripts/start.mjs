@@ -14,6 +14,7 @@ import { fail, ScriptError, say } from "./setup/report.mjs";
 import { prepare } from "./setup.mjs";
 import { guide } from "./start/guide.mjs";
 import { readCommands } from "./start/keyboard.mjs";
+import { endWithParent } from "./start/parent.mjs";
 import { choosePort } from "./start/port.mjs";
 import { redisSwitch } from "./start/redis-switch.mjs";
 import { startWrangler, untilAnswering } from "./start/wrangler.mjs";
@@ -23,6 +24,7 @@ const started = [];
 let stopping = false;
 
 async function main() {
+  endWithParent();
   // Before the set-up: nobody should wait minutes to be told that a port is taken.
   const ports = await choosePorts();
   const delay = delayOf(process.env.UPSTREAM_DELAY || "400");

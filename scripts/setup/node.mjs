@@ -11,7 +11,7 @@ import { isProgram, run } from "./command.mjs";
 import { MODULES } from "./folders.mjs";
 import { ScriptError } from "./report.mjs";
 
-const NEEDED = [22, 12];
+const NEEDED = { major: 22, minor: 12 };
 const BIN = join(MODULES, ".bin");
 /** Tells the second process that the first has done the set-up. */
 const AGAIN = "LEEWARD_UNDER_NODE_22";
@@ -28,10 +28,7 @@ if (startedAgain) {
 /** @param {string} version such as "v22.12.0" */
 function isEnough(version) {
   const [major = 0, minor = 0] = version.replace(/^v/, "").split(".").map(Number);
-  return (
-    major > /** @type {number} */ (NEEDED[0]) ||
-    (major === NEEDED[0] && minor >= /** @type {number} */ (NEEDED[1]))
-  );
+  return major > NEEDED.major || (major === NEEDED.major && minor >= NEEDED.minor);
 }
 
 /**
@@ -45,7 +42,7 @@ export async function underNode22(script) {
   const version = isProgram(node) ? await run(node, ["--version"]) : undefined;
   if (!version?.ok || !isEnough(version.output.trim())) {
     throw new ScriptError(
-      `node ${NEEDED.join(".")} or later is needed (wrangler asks for it); this is ${process.version}`,
+      `node ${NEEDED.major}.${NEEDED.minor} or later is needed (wrangler asks for it); this is ${process.version}`,
       {
         tried: [
           `the node that comes as a package: ${version ? `${version.output.trim()} ${version.reason}` : "none"} for ${process.platform} ${process.arch}`,

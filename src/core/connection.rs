@@ -138,6 +138,15 @@ impl Connection {
         Admission::Attempt { attempt: self.attempts, probe }
     }
 
+    /// Whether the next operation that is admitted is an attempt.
+    pub(crate) fn awaits_attempt(&self, now: Timestamp) -> bool {
+        match self.state {
+            State::Disabled | State::Ready => false,
+            State::Idle => true,
+            State::Connecting { deadline: over } | State::Down { until: over } => now >= over,
+        }
+    }
+
     /// An operation waits for the attempt under way: the memo is reused. Gives the attempt's number.
     pub(crate) fn reused(&mut self) -> u32 {
         self.reuses = self.reuses.saturating_add(1);
@@ -266,6 +275,7 @@ mod tests {
         assert_eq!(connection.succeeded(Some(1), at(251)), None);
         assert_eq!(connection.failed(Some(1), ErrorKind::Timeout, at(252), &mut random()), None);
         assert_eq!(connection.admit(at(253), at(503)), Admission::Wait { deadline: at(500) });
+        assert!(!connection.awaits_attempt(at(499)) && connection.awaits_attempt(at(500)));
         assert!(connection.succeeded(Some(2), at(260)).is_some());
     }
 

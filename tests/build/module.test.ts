@@ -12,10 +12,10 @@ interface Import {
 }
 
 /** A module that imports these functions and has a memory with this limit. */
-function moduleOf(imports: Import[], maximum: number | undefined = PAGES): Uint8Array<ArrayBuffer> {
+function moduleOf(imports: Import[], maximum: number | null = PAGES): Uint8Array<ArrayBuffer> {
   const text = (value: string) => [value.length, ...new TextEncoder().encode(value)];
   const section = (id: number, content: number[]) => [id, ...leb(content.length), ...content];
-  const limits = maximum === undefined ? [0, 1] : [1, 1, ...leb(maximum)];
+  const limits = maximum === null ? [0, 1] : [1, 1, ...leb(maximum)];
   const entries = imports.map(({ module = "./leeward_bg.js", name }) => [
     ...text(module),
     ...text(name),
@@ -61,7 +61,7 @@ describe("problemsOf", () => {
   });
 
   test("refuses a memory without the limit or with another", () => {
-    expect(problemsOf(moduleOf([now], undefined), rules)).toEqual([
+    expect(problemsOf(moduleOf([now], null), rules)).toEqual([
       "its memory may grow to any number of bytes, expected 33554432",
     ]);
     expect(problemsOf(moduleOf([now], 1024), rules)).toEqual([

@@ -13,6 +13,10 @@ import { BOUND, Visitor } from "./visitor.js";
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const PORTS = ["PORT", "REDIS_PORT", "GATEWAY_PORT", "CONTROL_PORT", "UPSTREAM_PORT"] as const;
 
+type Command = readonly [string, ...string[]];
+const SCRIPT: Command = [process.execPath, "scripts/start.mjs"];
+export const NPM_START: Command = ["npm", "start"];
+
 export interface Ended {
   code: number | null;
   signal: string | null;
@@ -25,10 +29,10 @@ export class StartScript {
   readonly #child: ChildProcess;
   readonly #lines: string[] = [];
 
-  private constructor(ports: StartScript["ports"], env: Record<string, string>) {
+  private constructor(command: Command, ports: StartScript["ports"], env: Record<string, string>) {
     this.ports = ports;
     const data = mkdtempSync(join(tmpdir(), "leeward-e2e-"));
-    this.#child = spawn(process.execPath, ["scripts/start.mjs"], {
+    this.#child = spawn(command[0], command.slice(1), {
       cwd: ROOT,
       env: { ...process.env, UPSTREAM_DELAY: "100", UPSTREAM_DATA: join(data, "learners.json"), ...env },
       stdio: ["pipe", "pipe", "pipe"],
@@ -49,11 +53,11 @@ export class StartScript {
   }
 
   /** @param env over free ports for everything */
-  static async run(env: Record<string, string> = {}): Promise<StartScript> {
+  static async run(env: Record<string, string> = {}, command = SCRIPT): Promise<StartScript> {
     const ports = {} as StartScript["ports"];
     for (const name of PORTS) ports[name] = env[name] ? Number(env[name]) : await freePort();
     const set = Object.fromEntries(PORTS.map((name) => [name, String(ports[name])]));
-    return new StartScript(ports, { ...set, ...env });
+    return new StartScript(command, ports, { ...set, ...env });
   }
 
   get pid(): number {
@@ -106,8 +110,8 @@ export class Demo extends Visitor {
     this.redisPid = redisPid;
   }
 
-  static async start(env: Record<string, string> = {}): Promise<Demo> {
-    const script = await StartScript.run(env);
+  static async start(command = SCRIPT): Promise<Demo> {
+    const script = await StartScript.run({}, command);
     const [, pid] = await script.says(/Redis on port \d+ \(pid (\d+)\)/);
     return new Demo(script, Number(pid));
   }

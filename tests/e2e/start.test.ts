@@ -1,7 +1,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { Demo, StartScript } from "./demo.js";
+import { Demo, NPM_START, StartScript } from "./demo.js";
 import { alive, family } from "./process.js";
 import { BOUND } from "./visitor.js";
 
@@ -15,8 +15,8 @@ async function takenPort(host: string): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-async function running(): Promise<{ demo: Demo; pids: number[] }> {
-  const demo = await Demo.start();
+async function running(...command: Parameters<typeof Demo.start>): Promise<{ demo: Demo; pids: number[] }> {
+  const demo = await Demo.start(...command);
   onTestFinished(() => void demo.stop());
   const pids = family(demo.script.pid);
   // Redis, wrangler, workerd at the least.
@@ -42,6 +42,12 @@ describe("npm start", { timeout: 2 * BOUND }, () => {
     const { demo, pids } = await running();
     demo.script.type("q");
     expect(await demo.script.exited).toEqual({ code: 0, signal: null });
+    await expect.poll(() => alive(pids), { timeout: SOON }).toEqual([]);
+  });
+
+  test("ends every child when npm is told to end", async () => {
+    const { demo, pids } = await running(NPM_START);
+    await demo.script.stop("SIGTERM");
     await expect.poll(() => alive(pids), { timeout: SOON }).toEqual([]);
   });
 

@@ -64,7 +64,10 @@ test("stats() says what the gateway counts", async () => {
   await cache.get("b");
   await cache.set("b", 2);
   await cache.invalidate({ keys: ["a", "b"] });
-  await cache.getOrSet("c", (fill) => fill.skip());
+  await cache.getOrSet("c", ({ skip }) => {
+    skip();
+    return 3;
+  });
   const { httpRequests, redisCommands } = stage.gateway.counters();
   expect(cache.stats()).toEqual({
     hits: 1,
@@ -108,7 +111,13 @@ test("a failed attempt leads to down with its reason, and to another attempt whe
   await stage.gateway.fault("status", { code: 503 });
   expect(await cache.lookup("key", () => 1)).toMatchObject({ value: 1, outcome: "bypass", reason: "failed" });
   const { connection } = cache;
-  expect(connection).toMatchObject({ state: "down", isOpen: false, isReady: false, attempts: 1, failures: 1 });
+  expect(connection).toMatchObject({
+    state: "down",
+    isOpen: false,
+    isReady: false,
+    attempts: 1,
+    failures: 1,
+  });
   expect(connection.lastError).toBe("server");
   expect(connection.until).toBeGreaterThan(Date.now() - 1);
 

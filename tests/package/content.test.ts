@@ -18,7 +18,7 @@ const EXPECTED = [
   ...["LICENSE-APACHE", "LICENSE-MIT", "package.json"],
   ...["dist/index.d.ts", "dist/index.js", "dist/leeward.wasm", "dist/node.js"],
   // As soon as the repository has them.
-  ...["CHANGELOG.md", "README.md"].filter((name) => existsSync(join(ROOT, name))),
+  ...["CHANGELOG.md", "LICENSE", "README.md"].filter((name) => existsSync(join(ROOT, name))),
 ];
 
 const read = (name: string) => readFileSync(join(project.leeward, name));

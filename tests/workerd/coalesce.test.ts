@@ -7,7 +7,11 @@ import type { Call, Ended, Visit } from "./visit.ts";
 /** Deadlines that no test here is to reach. */
 const PATIENT = { timeout: { read: "20s", write: "20s", flight: "20s" } };
 
-const call = (key: string, load: Call["load"] = {}): Call => ({ op: "getOrSet", key, load: { value: key, ...load } });
+const call = (key: string, load: Call["load"] = {}): Call => ({
+  op: "getOrSet",
+  key,
+  load: { value: key, ...load },
+});
 
 /** How many calls of all keys together there have been. */
 const asked = (isolate: Isolate, count: number) =>
@@ -86,7 +90,11 @@ describe.each([...RUNTIMES, OLD_DATE])("100 first requests, $name", (runtime) =>
     expect(answers.map(({ value }) => value)).toEqual(Array.from({ length: 100 }, (_, i) => `k${i}`));
     expect(Math.max(...answers.map(({ ms }) => ms))).toBeLessThan(1900);
     expect(gateway.counters().httpRequests).toBe(1);
-    expect((await isolate.state()).connection).toMatchObject({ attempts: 1, state: "down", lastError: "timeout" });
+    expect((await isolate.state()).connection).toMatchObject({
+      attempts: 1,
+      state: "down",
+      lastError: "timeout",
+    });
     await stage.settled();
   });
 });
@@ -150,7 +158,10 @@ describe.each(RUNTIMES)("the leader of 100 first requests of one key, $name", (r
   test("may have its request ended by the runtime while Redis is asked, which costs only itself", async () => {
     // Nothing keeps the leader's request alive: what it has anchored has been settled by its own deadline, and it dies.
     const stage = await startStage(runtime);
-    const leader = stage.isolate.send("/", { ...visit({ never: "alone" }), options: { timeout: { flight: 300 } } });
+    const leader = stage.isolate.send("/", {
+      ...visit({ never: "alone" }),
+      options: { timeout: { flight: 300 } },
+    });
     await stage.isolate.until(({ books }) => books.k?.started === 1);
     const followers = together(20, () => stage.isolate.call(call("k")));
     expect((await followers).map(({ value }) => value)).toEqual(Array.from({ length: 20 }, () => "k"));

@@ -22,6 +22,18 @@ export const FLAGS = [
 const dist = (name: string) => readFileSync(new URL(`../../dist/${name}`, import.meta.url));
 const PACKAGE = { "leeward.js": dist("index.js"), "leeward.wasm": dist("leeward.wasm") };
 
+/** Around every handler: marks in the log, which comes by another way than the answers, and later. */
+const MAIN = `import handler from "./worker.js";
+export default {
+  fetch(request, env, ctx) {
+    const { pathname, search } = new URL(request.url);
+    if (pathname !== "/mark") return handler.fetch(request, env, ctx);
+    console.error("mark" + search);
+    return new Response("marked");
+  },
+};
+`;
+
 export interface IsolateOptions {
   compatibilityDate?: string;
   flags?: readonly string[];
@@ -52,8 +64,8 @@ export interface Isolate {
   /** Looks again until `check` holds. */
   until(check: (state: State) => boolean, visit?: Omit<Visit, "calls">): Promise<State>;
   open(gate: string): Promise<void>;
-  /** What workerd has written so far. */
-  log(): string;
+  /** What workerd has written so far, all of it that belongs to requests already answered. */
+  log(): Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -64,7 +76,7 @@ export async function startIsolate(options: IsolateOptions = {}): Promise<Isolat
   const folder = mkdtempSync(join(tmpdir(), "leeward-isolate-"));
   const source = readFileSync(new URL(options.handler ?? "worker.ts", import.meta.url), "utf8");
   const handler = transformSync(source, { loader: "ts", format: "esm", target: "es2022" }).code;
-  for (const [name, content] of Object.entries({ ...PACKAGE, "worker.js": handler })) {
+  for (const [name, content] of Object.entries({ ...PACKAGE, "main.js": MAIN, "worker.js": handler })) {
     writeFileSync(join(folder, name), content);
   }
   const config = join(folder, "config.capnp");
@@ -75,6 +87,7 @@ export async function startIsolate(options: IsolateOptions = {}): Promise<Isolat
   const { port } = JSON.parse(line.slice(line.indexOf("{"))) as { port: number };
   const url = `http://127.0.0.1:${port}`;
 
+  let marks = 0;
   const visit = async (wanted: Visit) => {
     const { status, text } = await send(url, "/", wanted).answer;
     if (status !== 200) throw new Error(`HTTP status ${status}: ${text.slice(0, 500)}`);
@@ -103,7 +116,12 @@ export async function startIsolate(options: IsolateOptions = {}): Promise<Isolat
     async open(gate) {
       await send(url, `/open?gate=${gate}`, {}).answer;
     },
-    log: () => child.output(),
+    async log() {
+      marks += 1;
+      await send(url, `/mark?${marks}.`, {}).answer;
+      await child.line(new RegExp(`mark\\?${marks}\\.`));
+      return child.output().replaceAll(/^.*mark\?.*$\n?/gm, "");
+    },
     // workerd drains on SIGTERM, and stays while a request hangs.
     stop: () => child.kill(),
   };
@@ -143,7 +161,9 @@ function send(url: string, path: string, body: unknown): Visiting {
 
 function configOf({ compatibilityDate = NEWEST, flags = [], env = {} }: IsolateOptions): string {
   const text = (value: string) => JSON.stringify(value);
-  const bindings = Object.entries(env).map(([name, value]) => `(name = ${text(name)}, text = ${text(value)})`);
+  const bindings = Object.entries(env).map(
+    ([name, value]) => `(name = ${text(name)}, text = ${text(value)})`,
+  );
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
@@ -154,6 +174,7 @@ const config :Workerd.Config = (
 );
 const w :Workerd.Worker = (
   modules = [
+    (name = "main.js", esModule = embed "main.js"),
     (name = "worker.js", esModule = embed "worker.js"),
     (name = "leeward", esModule = embed "leeward.js"),
     (name = "leeward.wasm", wasm = embed "leeward.wasm"),

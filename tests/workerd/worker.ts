@@ -2,7 +2,14 @@
  * The worker under test. It does what a `Visit` says and keeps books on it; what requests share is plain data, so that
  * whatever goes wrong between requests is Leeward's doing.
  */
-import { type Cache, type CacheEvent, type CacheOptions, createCache, type Fill, isLeewardError } from "leeward";
+import {
+  type Cache,
+  type CacheEvent,
+  type CacheOptions,
+  createCache,
+  type Fill,
+  isLeewardError,
+} from "leeward";
 import type { Book, Call, Ended, Load, State, Thrown, Visit } from "./visit.ts";
 
 interface Context {
@@ -53,7 +60,13 @@ async function untilOpen(gate: string): Promise<void> {
   while (!open.has(gate)) await new Promise((resolve) => setTimeout(resolve, 4));
 }
 
-async function compute(load: Load, fill: Fill, book: Book, running: { now: number }, raise: (error: Error) => void) {
+async function compute(
+  load: Load,
+  fill: Fill,
+  book: Book,
+  running: { now: number },
+  raise: (error: Error) => void,
+) {
   book.started += 1;
   running.now += 1;
   book.peak = Math.max(book.peak, running.now);
@@ -99,10 +112,12 @@ async function perform(kept: Kept, client: Pick<Cache, "getOrSet">, call: Call):
     const controller = new AbortController();
     const reason = new Error("the caller has left");
     options.signal = controller.signal;
-    untilOpen(call.abortAt).then(() => {
+    const leave = () => {
       thrown = reason;
       controller.abort(reason);
-    });
+    };
+    if (open.has(call.abortAt)) leave();
+    else untilOpen(call.abortAt).then(leave);
   }
   const began = Date.now();
   book.asked += 1;
@@ -139,7 +154,9 @@ function stateOf(visit: Visit, env: unknown): State {
 
 /** What every isolate has once is found as the package itself finds it. */
 function underWay(): number[] {
-  const symbols = Object.getOwnPropertySymbols(globalThis).filter((s) => s.description?.startsWith("leeward@"));
+  const symbols = Object.getOwnPropertySymbols(globalThis).filter((s) =>
+    s.description?.startsWith("leeward@"),
+  );
   const isolates = globalThis as unknown as Record<
     symbol,
     { instance?: { core: { underWay(): Iterable<number> } } }
@@ -165,7 +182,9 @@ export default {
     });
     const kept = keptOf(visit);
     const given = visit.env === undefined ? env : visit.env;
-    const client = visit.direct ? kept.cache : kept.cache.for(given, visit.ctx === "imported" ? undefined : ctx);
+    const client = visit.direct
+      ? kept.cache
+      : kept.cache.for(given, visit.ctx === "imported" ? undefined : ctx);
     const calls = visit.calls.map((call) => perform(kept, client, call));
     if (visit.early) return new Response("early");
     return Response.json(await Promise.all(calls));

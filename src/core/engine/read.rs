@@ -330,7 +330,7 @@ impl Engine {
     pub(super) fn resume_read(&mut self, id: OpId, now: Timestamp) {
         let Some((_, read)) = self.reading(id) else { return };
         match read.step {
-            ReadStep::AwaitingAttempt { deadline } if now < deadline => {
+            ReadStep::AwaitingAttempt { deadline } if now < deadline && !self.was_in_vain(id, now) => {
                 self.ask_read(id, deadline, true, now)
             }
             ReadStep::AwaitingAttempt { .. } => self.run(id, Some(Bypass::Timeout), now),
@@ -600,6 +600,13 @@ pub(super) enum Entry {
 }
 
 impl Engine {
+    /// Whether the attempt that an operation has waited for is late or has failed. Who waited for it goes past Redis: if they
+    /// made the next attempt, a hundred that wait for a Redis that hangs would make one after the other.
+    pub(super) fn was_in_vain(&self, id: OpId, now: Timestamp) -> bool {
+        let peer = self.ops.get(&id).and_then(|op| self.peer(op.connection));
+        peer.is_some_and(|peer| peer.connection.awaits_attempt(now))
+    }
+
     /// Asks the connection on behalf of an operation whose wait ends at `deadline`.
     pub(super) fn admit(&mut self, lane: Lane, deadline: Timestamp, waited: bool, now: Timestamp) -> Entry {
         let own = self.is_own_attempt(lane);

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::exchange::{DropRole, Lane, Slot, found};
 use super::op::{KeyState, Kind, Op, Set, Write, WriteKey, WriteStep};
-use super::read::Entry;
+use super::read::{Entry, MAX_VALUE};
 use super::{Effect, Engine, OpId, WriteCall};
 use crate::core::config::MAX_TTL;
 use crate::core::event::{EventKind, InvalidationState};
@@ -270,9 +270,11 @@ impl Engine {
         let missing: Vec<Key> = keys_in(write, |state| state != KeyState::Applied);
         let open = write.keys.iter().any(|known| known.state == KeyState::Open);
         let storable = write.set.as_ref().is_some_and(|set| set.generation.is_some());
+        let too_large = write.set.as_ref().is_some_and(|set| set.encoded.size > MAX_VALUE);
         if missing.is_empty() {
             self.report_write(lane, &applied, InvalidationState::Applied, None, false, now);
             return match (self.is_set(id), storable) {
+                (true, _) if too_large => self.conclude_set(id, false, Some("too large"), now),
                 (true, true) => self.send_set_fill(id, now),
                 (true, false) => self.conclude_set(id, false, Some("no generation"), now),
                 (false, _) => self.conclude_set(id, false, None, now),
@@ -358,9 +360,12 @@ impl Engine {
     }
 
     pub(super) fn resume_write(&mut self, id: OpId, now: Timestamp) {
-        let Some(write) = self.ops.get_mut(&id).and_then(Op::write_mut) else { return };
-        match write.step {
-            WriteStep::AwaitingAttempt { deadline } if now < deadline => self.ask_write(id, true, now),
+        let step = self.ops.get_mut(&id).and_then(Op::write_mut).map(|write| write.step);
+        let Some(step) = step else { return };
+        match step {
+            WriteStep::AwaitingAttempt { deadline } if now < deadline && !self.was_in_vain(id, now) => {
+                self.ask_write(id, true, now)
+            }
             WriteStep::AwaitingAttempt { .. } => self.conclude_write(id, Some("timeout"), now),
             WriteStep::Dropping | WriteStep::Filling => {}
         }

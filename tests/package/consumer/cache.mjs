@@ -3,7 +3,11 @@ import { createCache, createCacheKey, invalidateCache, isLeewardError, redisCach
 
 /** @type {string[]} */
 const events = [];
-const cache = createCache({ prefix: "consumer", onEvent: ({ type }) => events.push(type) });
+const cache = createCache({
+  prefix: "consumer",
+  timeout: { read: "15s", write: "15s" },
+  onEvent: ({ type }) => events.push(type),
+});
 let calls = 0;
 const load = async () => {
   calls += 1;

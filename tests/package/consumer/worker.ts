@@ -15,7 +15,7 @@ const events: CacheEvent["type"][] = [];
 const cache = createCache({
   prefix: "consumer",
   ttl: "5m",
-  timeout: { read: "1s" },
+  timeout: { read: "15s", write: "15s" },
   onEvent: ({ type }) => void events.push(type),
 });
 

@@ -2,7 +2,8 @@
 import * as workers from "cloudflare:workers";
 import * as leeward from "leeward";
 
-const cache = leeward.createCache();
+// A busy machine is no fault of Redis'.
+const cache = leeward.createCache({ timeout: { read: "15s", write: "15s", flight: "15s" } });
 /** Bound once, to an environment and no request. */
 const ofIsolate = cache.for((workers as { env?: unknown }).env);
 

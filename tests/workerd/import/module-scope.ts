@@ -2,7 +2,8 @@
 import * as leeward from "leeward";
 
 const events: leeward.CacheEvent[] = [];
-const cache = leeward.createCache({ onEvent: (event) => void events.push(event) });
+const timeout = { read: "15s" } as const;
+const cache = leeward.createCache({ timeout, onEvent: (event) => void events.push(event) });
 const thrown = new Error("the callback's own");
 const failed = (error: unknown) => error;
 

@@ -1,0 +1,68 @@
+/** The ways in which Redis fails, and what is to become of calls meanwhile. */
+import type { ErrorKind } from "leeward";
+import type { FaultName, FaultOptions } from "../../dev/gateway.mjs";
+
+/** Must never be found in an event, an error's message or a line of the log. */
+export const SECRET = "planted-secret";
+
+export interface FaultCase {
+  name: string;
+  fault: FaultName;
+  options?: FaultOptions;
+  /** What the event says that names the cause. */
+  error: ErrorKind;
+  message: RegExp;
+  /** What a write comes to. */
+  write: "pending" | "refused";
+  /** Redis never answers: calls end by their own deadlines. */
+  silent?: true;
+}
+
+const cause = (
+  name: string,
+  fault: FaultName,
+  error: ErrorKind,
+  message: RegExp,
+  options: FaultOptions = {},
+): FaultCase => ({ name, fault, error, message, options, write: "pending" });
+
+const redis = (error: string, kind: ErrorKind, message: RegExp): FaultCase =>
+  cause(`redis answers ${error.split(" ")[0]}`, "redisError", kind, message, {
+    error: `${error}: ${SECRET}`,
+  });
+
+const status = (code: number, kind: ErrorKind, message: RegExp): FaultCase =>
+  cause(`HTTP status ${code}`, "status", kind, message, { code, body: { error: `ERR ${SECRET}` } });
+
+const broken = /connection to redis failed or broke/;
+const deadline = /no answer within the deadline/;
+
+export const CASES: readonly FaultCase[] = [
+  cause("refused connections", "refuse", "transport", broken),
+  { ...cause("silence", "hang", "timeout", deadline), silent: true },
+  { ...cause("silence after the headers", "hangAfterHeaders", "timeout", deadline), silent: true },
+  cause("a reset before the headers", "resetBeforeHeaders", "transport", broken),
+  cause("a reset after the headers", "resetAfterHeaders", "transport", broken),
+  cause("a reset in the body", "resetMidBody", "transport", broken),
+  cause("replies that get lost", "loseReply", "transport", broken),
+  status(500, "server", /HTTP status 500/),
+  status(401, "auth", /HTTP status 401/),
+  status(403, "auth", /HTTP status 403/),
+  status(429, "server", /HTTP status 429/),
+  cause("HTML", "html", "protocol", /malformed reply/, { body: `<h1>${SECRET}</h1>` }),
+  cause("half a body", "truncated", "protocol", /malformed reply/),
+  cause("wrong container", "wrongTypes", "protocol", /malformed reply/, { shape: "container" }),
+  cause("wrong results", "wrongTypes", "protocol", /malformed reply|expected/, { shape: "results" }),
+  cause("too few results", "wrongTypes", "protocol", /malformed reply/, { shape: "fewer" }),
+  cause("too many results", "wrongTypes", "protocol", /malformed reply/, { shape: "more" }),
+  cause("an empty body", "empty", "protocol", /malformed reply/),
+  cause("a reply over the limit", "oversize", "too-large", /over the size limit/, { megabytes: 17 }),
+  redis("LOADING Redis is loading the dataset in memory", "server", /redis answered/),
+  redis("OOM command not allowed when used memory > 'maxmemory'", "server", /redis answered/),
+  {
+    ...redis("READONLY You can't write against a read only replica", "server", /redis answered/),
+    write: "refused",
+  },
+  { ...redis("NOPERM this user has no permissions", "server", /redis answered/), write: "refused" },
+  redis("ERR max daily request limit exceeded", "server", /redis answered/),
+];
