@@ -20,7 +20,7 @@ function give(core: Core, prefix: string, options: object): void {
   for (const [name, value] of Object.entries(options)) {
     const option = prefix + name;
     if (value === undefined || (prefix === "" && typeof value === HOST_OPTIONS[name])) continue;
-    if (typeof value === "number") core.optionNumber(option, value);
+    if (typeof value === "number") core.optionNumber(option, value, String(value));
     else if (typeof value === "string") core.optionText(option, value);
     else if (typeof value === "boolean") core.optionBool(option, value);
     else if (option === "timeout" && typeof value === "object" && value !== null)
@@ -55,7 +55,7 @@ export function callOptions(exports: Exports, options: unknown): CallOptions {
 /** One option that is a duration, in milliseconds. */
 export function callOption({ Core }: Exports, name: string, value: unknown): number {
   try {
-    if (typeof value === "number") return Core.readOptionNumber(name, value);
+    if (typeof value === "number") return Core.readOptionNumber(name, value, String(value));
     if (typeof value === "string") return Core.readOptionText(name, value);
     return Core.readOptionOther(name, typeof value === "boolean" ? String(value) : typeName(value));
   } catch (message) {

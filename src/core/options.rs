@@ -12,8 +12,8 @@ use super::time::Millis;
 /// A value as the host language gives it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum OptionValue<'a> {
-    /// A number.
-    Number(f64),
+    /// A number, and how the host writes it: formatting one would take a tenth of the module.
+    Number(f64, &'a str),
     /// A text.
     Text(&'a str),
     /// A boolean.
@@ -25,8 +25,8 @@ pub enum OptionValue<'a> {
 impl fmt::Display for OptionValue<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Number(n) => write!(f, "{n}"),
-            Self::Text(text) => write!(f, "{:?}", text.chars().take(40).collect::<String>()),
+            Self::Number(_, text) => f.write_str(text),
+            Self::Text(text) => write!(f, "\"{}\"", shortened(text)),
             Self::Bool(b) => write!(f, "{b}"),
             Self::Other(kind) => f.write_str(kind),
         }
@@ -45,9 +45,9 @@ pub enum OptionError {
 impl fmt::Display for OptionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown { option, known } => write!(f, "unknown option {option:?}: known are {known}"),
+            Self::Unknown { option, known } => write!(f, "unknown option \"{option}\": known are {known}"),
             Self::Invalid { option, got, expected } => {
-                write!(f, "option {option:?} must be {expected}, got {got}")
+                write!(f, "option \"{option}\" must be {expected}, got {got}")
             }
         }
     }
@@ -131,13 +131,14 @@ fn invalid(option: &str, got: OptionValue<'_>, expected: &str) -> OptionError {
     OptionError::Invalid { option: option.to_owned(), got: got.to_string(), expected: expected.to_owned() }
 }
 
-fn shortened(option: &str) -> String {
-    option.chars().take(40).collect()
+/// What a user wrote, fit for a message. By hand, since `Debug` for texts brings tables of all of Unicode.
+fn shortened(text: &str) -> String {
+    text.chars().take(40).map(|c| if c.is_ascii_control() { '?' } else { c }).collect()
 }
 
 fn span(option: &str, value: OptionValue<'_>, (min, max): (Millis, Millis)) -> Result<Millis, OptionError> {
     let parsed = match value {
-        OptionValue::Number(ms) => duration::from_number(ms),
+        OptionValue::Number(ms, _) => duration::from_number(ms),
         OptionValue::Text(text) => duration::from_text(text),
         OptionValue::Bool(_) | OptionValue::Other(_) => None,
     };
@@ -187,9 +188,9 @@ mod tests {
             error,
             "option \"ttl\" must be a duration from 1 ms to 30 days, as a whole number of milliseconds or a text like \"5m\", got \"31d\""
         );
-        let error = options.take("tll", OptionValue::Number(5.0)).expect_err("misspelt").to_string();
+        let error = options.take("tll", OptionValue::Number(5.0, "5.0")).expect_err("misspelt").to_string();
         assert!(error.starts_with("unknown option \"tll\": known are prefix, version, ttl"), "{error}");
-        let error = read_option("swr", OptionValue::Number(5.0)).expect_err("not yet").to_string();
+        let error = read_option("swr", OptionValue::Number(5.0, "5.0")).expect_err("not yet").to_string();
         assert_eq!(error, "unknown option \"swr\": known are ttl, signal");
     }
 
@@ -200,7 +201,7 @@ mod tests {
             ("prefix", OptionValue::Text("shop")),
             ("version", OptionValue::Text("")),
             ("ttl", OptionValue::Text("30d")),
-            ("timeout.read", OptionValue::Number(1.0)),
+            ("timeout.read", OptionValue::Number(1.0, "1.0")),
             ("timeout.write", OptionValue::Text("30s")),
             ("timeout.flight", OptionValue::Text("5m")),
             ("debug", OptionValue::Bool(true)),
@@ -217,14 +218,14 @@ mod tests {
         for (option, value) in [
             ("prefix", OptionValue::Text("")),
             ("prefix", OptionValue::Text("a b")),
-            ("prefix", OptionValue::Number(1.0)),
-            ("ttl", OptionValue::Number(0.0)),
-            ("ttl", OptionValue::Number(f64::NAN)),
+            ("prefix", OptionValue::Number(1.0, "1.0")),
+            ("ttl", OptionValue::Number(0.0, "0.0")),
+            ("ttl", OptionValue::Number(f64::NAN, "NaN")),
             ("timeout.read", OptionValue::Text("31s")),
             ("timeout.flight", OptionValue::Other("object")),
             ("debug", OptionValue::Text("yes")),
-            ("onEvent", OptionValue::Number(1.0)),
-            ("timeout", OptionValue::Number(1.0)),
+            ("onEvent", OptionValue::Number(1.0, "1.0")),
+            ("timeout", OptionValue::Number(1.0, "1.0")),
         ] {
             assert!(options.take(option, value).is_err(), "{option} {value}");
         }
@@ -233,7 +234,7 @@ mod tests {
     #[test]
     fn the_value_of_a_credential_is_not_repeated() {
         let error = Options::default()
-            .take("token", OptionValue::Number(12_345.0))
+            .take("token", OptionValue::Number(12_345.0, "12_345.0"))
             .expect_err("a number")
             .to_string();
         assert!(!error.contains("12345"), "{error}");

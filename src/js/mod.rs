@@ -79,8 +79,8 @@ impl Core {
     }
 
     #[wasm_bindgen(js_name = optionNumber)]
-    pub fn option_number(&mut self, name: &str, value: f64) -> Result<(), String> {
-        self.option(name, OptionValue::Number(value))
+    pub fn option_number(&mut self, name: &str, value: f64, text: &str) -> Result<(), String> {
+        self.option(name, OptionValue::Number(value, text))
     }
 
     #[wasm_bindgen(js_name = optionText)]
@@ -106,8 +106,8 @@ impl Core {
     }
 
     #[wasm_bindgen(js_name = readOptionNumber)]
-    pub fn read_option_number(name: &str, value: f64) -> Result<f64, String> {
-        option_of_read(name, OptionValue::Number(value))
+    pub fn read_option_number(name: &str, value: f64, text: &str) -> Result<f64, String> {
+        option_of_read(name, OptionValue::Number(value, text))
     }
 
     #[wasm_bindgen(js_name = readOptionText)]

@@ -1,16 +1,13 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { Demo } from "./demo.js";
 import { BOUND } from "./visitor.js";
 
-describe("the demo that npm start runs", { timeout: BOUND }, () => {
-  let demo: Demo;
-  beforeAll(async () => {
-    demo = await Demo.start();
-  }, BOUND);
-  afterAll(() => demo?.stop(), BOUND);
-
-  // First, while the isolate is fresh.
-  test("answers 100 first requests at once with one attempt, one computation and two requests to Redis", async () => {
+test(
+  "100 first requests at once are one attempt, one computation and two requests to Redis",
+  async () => {
+    // So slow an upstream that all have come before the first is answered, on a busy machine too.
+    const demo = await Demo.start({ UPSTREAM_DELAY: "1200" });
+    onTestFinished(async () => void (await demo.stop()));
     expect((await demo.connection()).state).toBe("idle");
     const reads = await Promise.all(Array.from({ length: 100 }, () => demo.read("chidi")));
     for (const read of reads) {
@@ -20,7 +17,16 @@ describe("the demo that npm start runs", { timeout: BOUND }, () => {
     expect(await demo.connection()).toMatchObject({ state: "ready", attempts: 1, failures: 0 });
     expect(await demo.upstream()).toMatchObject({ computations: 1 });
     expect((await demo.counters()).httpRequests).toBeLessThanOrEqual(2);
-  });
+  },
+  BOUND,
+);
+
+describe("the demo that npm start runs", { timeout: BOUND }, () => {
+  let demo: Demo;
+  beforeAll(async () => {
+    demo = await Demo.start();
+  }, BOUND);
+  afterAll(() => demo?.stop(), BOUND);
 
   test("reads a learner once from the upstream and then from Redis", async () => {
     const first = await demo.read("ada");
@@ -47,6 +53,7 @@ describe("the demo that npm start runs", { timeout: BOUND }, () => {
   test("describes the connection and its counters", async () => {
     await demo.readUntilHit("dana", 1);
     const { stats, ...connection } = await demo.connection();
+    const { failures } = connection;
     expect(connection).toEqual({
       state: "ready",
       isOpen: true,
@@ -54,7 +61,7 @@ describe("the demo that npm start runs", { timeout: BOUND }, () => {
       attempts: expect.any(Number),
       reuses: expect.any(Number),
       failures: expect.any(Number),
-      lastError: null,
+      lastError: failures === 0 ? null : expect.any(String),
       changedAt: expect.any(Number),
       until: null,
     });

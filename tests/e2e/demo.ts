@@ -110,8 +110,8 @@ export class Demo extends Visitor {
     this.redisPid = redisPid;
   }
 
-  static async start(command = SCRIPT): Promise<Demo> {
-    const script = await StartScript.run({}, command);
+  static async start(env: Record<string, string> = {}, command = SCRIPT): Promise<Demo> {
+    const script = await StartScript.run(env, command);
     const [, pid] = await script.says(/Redis on port \d+ \(pid (\d+)\)/);
     return new Demo(script, Number(pid));
   }

@@ -46,7 +46,7 @@ describe("npm start", { timeout: 2 * BOUND }, () => {
   });
 
   test("ends every child when npm is told to end", async () => {
-    const { demo, pids } = await running(NPM_START);
+    const { demo, pids } = await running({}, NPM_START);
     await demo.script.stop("SIGTERM");
     await expect.poll(() => alive(pids), { timeout: SOON }).toEqual([]);
   });

@@ -36,8 +36,8 @@ test("they are copies", () => {
 });
 
 test("they share one connection, its one attempt and its counters", async () => {
-  const { credentials, gateway } = await startStage();
-  const caches = [first, second].map(({ createCache }) => createCache(credentials));
+  const { settings, gateway } = await startStage();
+  const caches = [first, second].map(({ createCache }) => createCache(settings));
   await Promise.all(
     caches.flatMap((cache, i) =>
       Array.from({ length: 5 }, (_, k) => cache.for().getOrSet(`key-${i}-${k}`, () => k)),
@@ -50,9 +50,9 @@ test("they share one connection, its one attempt and its counters", async () => 
 });
 
 test("they share flights: one callback for one key", async () => {
-  const { credentials, gateway } = await startStage();
+  const { settings, gateway } = await startStage();
   const load = vi.fn(async () => ({ made: "once" }));
-  const caches = [first, second].map(({ createCache }) => createCache(credentials));
+  const caches = [first, second].map(({ createCache }) => createCache(settings));
   const values = await Promise.all([...caches, ...caches].map((cache) => cache.for().getOrSet("key", load)));
   expect(load).toHaveBeenCalledOnce();
   expect(values).toEqual(Array.from({ length: 4 }, () => ({ made: "once" })));
@@ -61,8 +61,8 @@ test("they share flights: one callback for one key", async () => {
 });
 
 test("what one invalidates without success, the other does not serve", async () => {
-  const { credentials, gateway } = await startStage();
-  const [writer, reader] = [first.createCache(credentials), second.createCache(credentials)];
+  const { settings, gateway } = await startStage();
+  const [writer, reader] = [first.createCache(settings), second.createCache(settings)];
   await writer.set("key", "old");
   await gateway.fault("status", { code: 503, times: 1 });
   const write = rejection(writer.invalidate({ keys: ["key"] }));
@@ -96,8 +96,8 @@ test("an error of one is known to the other, by brand; nothing else is", async (
 });
 
 test("a copy of another version has a connection of its own", async () => {
-  const { credentials } = await startStage();
-  const caches = [first, another].map(({ createCache }) => createCache(credentials));
+  const { settings } = await startStage();
+  const caches = [first, another].map(({ createCache }) => createCache(settings));
   await Promise.all(caches.map((cache) => cache.get("key")));
   expect(caches.map(({ connection }) => connection.attempts)).toEqual([1, 1]);
   expect(caches.map((cache) => cache.stats().requests)).toEqual([1, 1]);

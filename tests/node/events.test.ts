@@ -48,7 +48,7 @@ describe("an observer that fails", () => {
   test("and calls the cache itself gets its answer", async () => {
     const inner: Promise<unknown>[] = [];
     const cache = createCache({
-      ...stage.credentials,
+      ...stage.settings,
       onEvent: ({ type }) => {
         if (type === "read" && inner.length < 3) inner.push(cache.getOrSet("inner", () => "inner"));
       },

@@ -11,8 +11,8 @@ export interface Stage {
   redis: Redis;
   /** New for each test, and so a connection that has never been used. */
   gateway: Gateway;
-  /** The credentials, as options of a cache. */
-  credentials: { url: string; token: string };
+  /** What a cache is given: the credentials, and deadlines that a busy machine keeps. */
+  settings: CacheOptions;
   /** A cache on the gateway, and the list that its events go into. */
   cache(options?: CacheOptions): { cache: ReturnType<typeof createCache>; events: CacheEvent[] };
   /** Waits until so many fills have been answered, and nothing is under way. */
@@ -29,17 +29,17 @@ export async function startStage(): Promise<Stage> {
   await server.command("FLUSHALL");
   const gateway = await startGateway({ redisPort: server.port });
   onTestFinished(() => gateway.stop());
-  const credentials = { url: gateway.url, token: gateway.token };
+  // A busy machine is no fault of Redis': deadlines are tested where they are given.
+  const timeout = { read: "15s", write: "15s", flight: "15s" } as const;
+  const settings = { url: gateway.url, token: gateway.token, timeout };
   return {
     redis: server,
     gateway,
-    credentials,
+    settings,
     cache(options = {}) {
       const events: CacheEvent[] = [];
       const onEvent = (event: CacheEvent) => void events.push(event);
-      // A busy machine is no fault of Redis': deadlines are tested where they are given.
-      const timeout = { read: "15s", write: "15s", flight: "15s" } as const;
-      return { cache: createCache({ ...credentials, timeout, onEvent, ...options }), events };
+      return { cache: createCache({ ...settings, onEvent, ...options }), events };
     },
     async filled(cache, count) {
       await until(() => {

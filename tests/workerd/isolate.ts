@@ -12,12 +12,6 @@ import type { Call, Ended, State, Visit } from "./visit.ts";
 const workerd = createRequire(import.meta.url)("workerd") as { default: string; compatibilityDate: string };
 export const NEWEST = workerd.compatibilityDate;
 
-/** Both states of the flag that decides who may settle whose promises. */
-export const FLAGS = [
-  "handle_cross_request_promise_resolution",
-  "no_handle_cross_request_promise_resolution",
-] as const;
-
 /** Read once: a build that is made meanwhile must not mix with this one. */
 const dist = (name: string) => readFileSync(new URL(`../../dist/${name}`, import.meta.url));
 const PACKAGE = { "leeward.js": dist("index.js"), "leeward.wasm": dist("leeward.wasm") };

@@ -2,7 +2,7 @@
 import { afterAll, expect, onTestFinished } from "vitest";
 import { type Gateway, startGateway } from "../../dev/gateway.mjs";
 import { type Redis, startRedis } from "../../dev/redis.mjs";
-import { FLAGS, type Isolate, type IsolateOptions, NEWEST, startIsolate } from "./isolate.ts";
+import { type Isolate, type IsolateOptions, NEWEST, startIsolate } from "./isolate.ts";
 import type { Call, Ended } from "./visit.ts";
 
 /** A runtime's configuration, as a test's name says it. */
@@ -12,12 +12,13 @@ export interface Runtime {
   flags: readonly string[];
 }
 
-/** What everything that happens between requests must hold on: the flag is `handle_cross_request_promise_resolution`. */
-export const RUNTIMES: readonly Runtime[] = FLAGS.map((flag) => ({
-  name: flag.startsWith("no_") ? "flag off" : "flag on",
-  compatibilityDate: NEWEST,
-  flags: [flag],
-}));
+/** `handle_cross_request_promise_resolution`, which decides who may settle whose promises. */
+const FLAG = "handle_cross_request_promise_resolution";
+export const FLAG_ON: Runtime = { name: "flag on", compatibilityDate: NEWEST, flags: [FLAG] };
+export const FLAG_OFF: Runtime = { name: "flag off", compatibilityDate: NEWEST, flags: [`no_${FLAG}`] };
+
+/** What everything that happens between requests must hold on. */
+export const RUNTIMES: readonly Runtime[] = [FLAG_ON, FLAG_OFF];
 
 /** As it was before the flag existed. */
 export const OLD_DATE: Runtime = {

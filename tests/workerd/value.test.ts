@@ -1,7 +1,7 @@
 /** Guards that a value comes back as it went in, or is not stored and the place in it is named. */
 import { describe, expect, test } from "vitest";
 import type { Isolate } from "./isolate.ts";
-import { RUNTIMES, startStage, together } from "./stage.ts";
+import { FLAG_ON, RUNTIMES, startStage, together } from "./stage.ts";
 
 async function ask<T>(isolate: Isolate, path: string): Promise<T> {
   const { status, text } = await isolate.send(path, {}).answer;
@@ -14,12 +14,9 @@ interface Names {
   unstorable: string[];
 }
 
-const [runtime] = RUNTIMES;
-if (runtime === undefined) throw new Error("no runtime");
-
 describe("values", () => {
   test("that can be stored come back as they went in, by callback and by set", async () => {
-    const { isolate } = await startStage(runtime, { handler: "value-worker.ts" });
+    const { isolate } = await startStage(FLAG_ON, { handler: "value-worker.ts" });
     const { storable } = await ask<Names>(isolate, "/names");
     expect(storable.length).toBeGreaterThan(20);
     for (const name of storable) {
@@ -36,7 +33,7 @@ describe("values", () => {
   });
 
   test("that cannot be stored reach the caller as the same object, and the event names the place", async () => {
-    const { isolate } = await startStage(runtime, { handler: "value-worker.ts" });
+    const { isolate } = await startStage(FLAG_ON, { handler: "value-worker.ts" });
     const { unstorable } = await ask<Names>(isolate, "/names");
     expect(unstorable.length).toBeGreaterThan(10);
     for (const name of unstorable) {
