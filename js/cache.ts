@@ -113,7 +113,7 @@ export class CacheHome implements Home {
 
   #open(present: Instance, url: string, token: string): Link {
     const { core, connections } = present;
-    // A cache that cannot work has a connection of its own, so that it warns by itself.
+    // What cannot work has a connection of its own for each cause, which warns once.
     const flawed = this.#flaw !== undefined;
     const usable = !flawed && url !== "" && token !== "";
     const key = usable ? `${url}\n${token}` : `\n${this.#cache}\n${this.#flaw ?? ""}`;

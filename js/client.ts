@@ -18,7 +18,7 @@ import type {
 } from "./index.d.ts";
 import type { Instance, Link } from "./isolate.ts";
 import { ReadOperation, WriteOperation } from "./operation.ts";
-import { callOption, callOptions, typeName } from "./options.ts";
+import { callOption, callOptions, signalOf, typeName } from "./options.ts";
 import { Scope } from "./scope.ts";
 import { encode, isFlaw, sizeOf, type Text } from "./value.ts";
 
@@ -135,6 +135,8 @@ export class CacheClient implements Contract {
       if (typeof load !== "function" && !(optional && load === undefined)) {
         throw new TypeError(`the callback must be a function, got ${typeName(load)}`);
       }
+      const signal = signalOf(options);
+      signal?.throwIfAborted();
       let instance: Instance | undefined;
       const checkTtl = (ttl: unknown) =>
         instance === undefined ? Number.NaN : callOption(instance.exports, "ttl", ttl);
@@ -142,24 +144,23 @@ export class CacheClient implements Contract {
       const scope = this.#enter();
       if (scope === undefined) {
         operation.passThrough();
-        return;
+      } else {
+        instance = scope.instance;
+        const { ttl } = callOptions(instance.exports, options);
+        scope.start(operation, () =>
+          scope.instance.core.beginRead(
+            scope.request,
+            this.#home.cache,
+            scope.link.id,
+            key,
+            ttl,
+            load !== undefined,
+            scope.anchor !== undefined,
+            Date.now(),
+          ),
+        );
       }
-      instance = scope.instance;
-      const { ttl, signal } = callOptions(instance.exports, options);
-      signal?.throwIfAborted();
-      scope.start(operation, () =>
-        scope.instance.core.beginRead(
-          scope.request,
-          this.#home.cache,
-          scope.link.id,
-          key,
-          ttl,
-          load !== undefined,
-          scope.anchor !== undefined,
-          Date.now(),
-        ),
-      );
-      if (signal !== undefined) operation.watch(signal, () => scope.abort(operation));
+      if (signal !== undefined) operation.watch(signal, () => scope?.abort(operation));
     });
   }
 
@@ -261,7 +262,9 @@ function keysOf(what: Invalidation): readonly string[] {
   }
   const { keys } = what;
   if (!Array.isArray(keys) || keys.length === 0) {
-    throw new TypeError(`option "keys" must be a list of at least one key, got ${typeName(keys)}`);
+    throw new TypeError(
+      `option "keys" must be a list of at least one key, got ${Array.isArray(keys) ? "an empty list" : typeName(keys)}`,
+    );
   }
   for (const key of keys) checkKey(key);
   return keys;

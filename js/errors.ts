@@ -25,13 +25,13 @@ export type NotApplied = "pending" | "refused" | "unconfigured";
 
 const MESSAGES: Record<NotApplied, string> = {
   pending: "not acknowledged by Redis; it is sent again, and until then nothing stored is served for",
-  refused: "refused by Redis, and not sent again; for",
+  refused: "refused, and not sent again; for at least one of",
   unconfigured: "impossible without a usable Redis; for",
 };
 
 export function invalidationError(why: NotApplied, keys: readonly string[]): InvalidationError {
   const count = `${keys.length} ${keys.length === 1 ? "key" : "keys"}`;
-  return branded<InvalidationError>(`invalidation ${MESSAGES[why]} ${count}`, {
+  const error = branded<InvalidationError>(`invalidation ${MESSAGES[why]} ${count}`, {
     name: "InvalidationError",
     code: why === "unconfigured" ? "unconfigured" : `invalidation-${why}`,
     kind: why === "unconfigured" ? "config" : "invalidation",
@@ -39,4 +39,7 @@ export function invalidationError(why: NotApplied, keys: readonly string[]): Inv
     state: why === "pending" ? "pending" : "refused",
     keys,
   });
+  // For programs, not for logs: a logger that prints an error's fields would print keys.
+  Object.defineProperty(error, "keys", { enumerable: false });
+  return error;
 }

@@ -43,10 +43,8 @@ export type ErrorKind =
   | "protocol"
   | "server"
   | "auth"
-  | "circuit-open"
   | "decode"
   | "too-large"
-  | "cancelled"
   | "invalidation";
 
 /** What the callback gets. */
@@ -96,7 +94,7 @@ export interface Lookup<T> {
    * under way in the background.
    */
   readonly stored: boolean | undefined;
-  /** Whether the value comes from the callback of another request of this isolate. */
+  /** Whether the value comes from the read or the callback of another request of this isolate. */
   readonly shared: boolean;
   /** Why Redis was not asked or its answer not used; only with the outcome `bypass`. */
   readonly reason: BypassReason | undefined;
@@ -125,7 +123,7 @@ export interface Invalidated {
 /** The answer of `set`. The old entry is gone in any case. */
 export interface Stored {
   readonly state: "applied";
-  /** Whether the new value was stored: not when a newer invalidation overtook it, or it cannot be stored. */
+  /** Whether the new value was stored: not when a newer invalidation overtook it, or it is too large. */
   readonly stored: boolean;
 }
 
@@ -161,7 +159,7 @@ export interface Stats {
   readonly misses: number;
   /** Reads that went past Redis: it was disabled, down, late or failing. */
   readonly bypasses: number;
-  /** Reads, of those above, answered by another request's callback. */
+  /** Reads, of those above, answered by another request's read or callback. */
   readonly shared: number;
   /** Callbacks started. */
   readonly callbacks: number;
@@ -173,7 +171,7 @@ export interface Stats {
   readonly fillsFailed: number;
   /** Values that could not be stored. */
   readonly unstorable: number;
-  /** Keys invalidated and acknowledged. */
+  /** Drops that Redis acknowledged, for each key; repeated ones count again. */
   readonly invalidationsApplied: number;
   /** Calls that ended with an invalidation pending. */
   readonly invalidationsPending: number;
@@ -312,6 +310,8 @@ export interface CacheClient {
   /**
    * Ends the stored entry and stores a new one.
    *
+   * @throws a `TypeError` for a value that cannot be stored, before any work; one that is too large (4 MiB encoded) ends the
+   * entry and gives `stored: false`.
    * @throws InvalidationError when Redis has not acknowledged that the old entry is gone.
    */
   set<T>(key: string, value: T & Storable<T>, options?: WriteOptions): Promise<Stored>;
@@ -360,9 +360,9 @@ export interface LeewardError extends Error {
 export interface InvalidationError extends LeewardError {
   readonly name: "InvalidationError";
   readonly code: "invalidation-pending" | "invalidation-refused" | "unconfigured";
-  /** `pending`: it will be sent again. `refused`: it will not. */
+  /** `pending`: it will be sent again. `refused`: at least one of the keys will not. */
   readonly state: "pending" | "refused";
-  /** The keys that are not acknowledged, as given. */
+  /** The keys that are not acknowledged, as given. Not enumerable: a logger does not print them. */
   readonly keys: readonly string[];
 }
 

@@ -17,6 +17,8 @@ export interface Operation {
   text: Text | undefined;
   /** The core has failed: answer without it. */
   passThrough(): void;
+  /** The core has no room for it. */
+  noRoom(): void;
 }
 
 interface Settlers {
@@ -64,6 +66,7 @@ export class ReadOperation implements Operation {
 
   /** Ends the caller's wait when `signal` is aborted; `then` is called after. */
   watch(signal: AbortSignal, then: () => void): void {
+    if (this.#settled) return;
     const onAbort = () => {
       if (this.#settled) return;
       this.#settle();
@@ -71,6 +74,11 @@ export class ReadOperation implements Operation {
       if (this.#alone) this.cancel(signal.reason);
       then();
     };
+    // The callback has begun, and may have aborted it.
+    if (signal.aborted) {
+      onAbort();
+      return;
+    }
     signal.addEventListener("abort", onAbort, { once: true });
     this.#release = () => signal.removeEventListener("abort", onAbort);
   }
@@ -149,6 +157,10 @@ export class ReadOperation implements Operation {
     this.#settlers.reject(this.#error);
   }
 
+  noRoom(): void {
+    this.passThrough();
+  }
+
   passThrough(): void {
     if (this.#alone) return;
     this.#alone = true;
@@ -218,6 +230,11 @@ export class WriteOperation implements Operation {
     this.#settlers.reject(invalidationError(why, keys));
   }
 
+  /** Its fences are up and in the journal all the same. */
+  noRoom(): void {
+    this.#settlers.reject(invalidationError("pending", this.keys));
+  }
+
   passThrough(): void {
     this.background?.();
     this.#settlers.reject(invalidationError("refused", this.keys));
@@ -230,6 +247,8 @@ export class BackgroundOperation implements Operation {
   shared: Shared | undefined;
   background: (() => void) | undefined;
   readonly text = undefined;
+
+  noRoom(): void {}
 
   passThrough(): void {
     this.background?.();

@@ -52,6 +52,12 @@ export function callOptions(exports: Exports, options: unknown): CallOptions {
   return { ttl, signal };
 }
 
+/** The signal among the options, if it is one. */
+export function signalOf(options: unknown): AbortSignal | undefined {
+  const signal: unknown = (options as { signal?: unknown } | undefined | null)?.signal;
+  return isSignal(signal) ? signal : undefined;
+}
+
 /** One option that is a duration, in milliseconds. */
 export function callOption({ Core }: Exports, name: string, value: unknown): number {
   try {

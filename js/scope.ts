@@ -52,7 +52,7 @@ export class Scope {
     this.#guarded(() => {
       operation.id = begin();
       if (operation.id === 0) {
-        operation.passThrough();
+        operation.noRoom();
         return;
       }
       this.#operations.set(operation.id, operation);
@@ -76,6 +76,8 @@ export class Scope {
       if (!this.instance.dead) this.#arm();
     });
     this.#pumping = false;
+    // It may have failed in the scope of another request, in a callback that this one ran.
+    if (this.instance.dead) this.#leave();
   }
 
   /** One effect; `false` when there is none. */
@@ -150,9 +152,12 @@ export class Scope {
         const woken = () => {
           if (operation.shared === awaited) this.#tell(operation, () => core.woken(operation.id, Date.now()));
         };
-        // It rejects when the request that made it has been ended; then this one looks for itself, as after its own timer.
-        if (awaited === undefined) queueMicrotask(woken);
-        else awaited.promise.then(woken, woken);
+        // It rejects when the request that made it has been ended.
+        const lost = () => {
+          if (operation.shared === awaited) this.#tell(operation, () => core.lost(operation.id, Date.now()));
+        };
+        if (awaited === undefined) queueMicrotask(lost);
+        else awaited.promise.then(woken, lost);
         return;
       }
       case Code.Share: {
@@ -291,6 +296,10 @@ export class Scope {
         this.#owner.trapped(error);
       }
     }
+    this.#leave();
+  }
+
+  #leave(): void {
     const left = [...this.#operations.values()];
     this.#operations.clear();
     for (const operation of left) operation.passThrough();

@@ -27,26 +27,31 @@ const Bytes = Uint8Array as typeof Uint8Array & { fromBase64?(text: string): Uin
 /** So many characters at a time: `String.fromCharCode` takes its bytes as arguments. */
 const CHUNK = 8192;
 
+/** Names in a value may be data; a path tells where, not all. */
+const MAX_PATH = 100;
+
 export function encode(value: unknown): Text | Flaw {
   if (value === undefined) return { kind: "u", text: "" };
-  if (typeof value === "object" && value !== null) {
-    const prototype: unknown = Object.getPrototypeOf(value);
-    if (prototype === Uint8Array.prototype) return { kind: "b", text: toBase64(value as Base64Bytes) };
-    if (prototype === ArrayBuffer.prototype) {
-      return { kind: "a", text: toBase64(new Uint8Array(value as ArrayBuffer)) };
-    }
-  }
   try {
-    const reason = flawOf(value, []);
-    if (reason !== undefined) return reason;
-    return { kind: "j", text: JSON.stringify(value) };
+    return encodeBytes(value) ?? flawOf(value, []) ?? { kind: "j", text: JSON.stringify(value) };
   } catch (error) {
-    // A cycle runs out of stack before JSON.stringify gets to see it; a getter may throw anything.
+    // A cycle runs out of stack before JSON.stringify gets to see it; a getter may throw anything, a detached buffer does.
     return {
       path: "$",
       reason: error instanceof RangeError ? "nested too deep, or a cycle" : "it cannot be read",
     };
   }
+}
+
+/** Exactly these two: a subclass, such as node's Buffer, would come back without what makes it one. */
+function encodeBytes(value: unknown): Text | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype === Uint8Array.prototype) return { kind: "b", text: toBase64(value as Base64Bytes) };
+  if (prototype === ArrayBuffer.prototype) {
+    return { kind: "a", text: toBase64(new Uint8Array(value as ArrayBuffer)) };
+  }
+  return undefined;
 }
 
 export function isFlaw(encoded: Text | Flaw): encoded is Flaw {
@@ -143,7 +148,8 @@ function flaw(path: readonly (string | number)[], reason: string): Flaw {
     if (typeof part === "number") return `[${part}]`;
     return /^[A-Za-z_$][\w$]*$/.test(part) ? `.${part}` : `[${JSON.stringify(part)}]`;
   });
-  return { path: `$${parts.join("")}`, reason };
+  const whole = `$${parts.join("")}`;
+  return { path: whole.length > MAX_PATH ? `${whole.slice(0, MAX_PATH)}...` : whole, reason };
 }
 
 function toBase64(bytes: Base64Bytes): string {

@@ -22,14 +22,10 @@ pub enum ErrorKind {
     Server,
     /// The credentials are not accepted, or not for this.
     Auth,
-    /// Not tried, the connection being down.
-    CircuitOpen,
     /// What is stored cannot be read.
     Decode,
     /// Over a size limit.
     TooLarge,
-    /// Ended by the caller.
-    Cancelled,
     /// An invalidation is not applied.
     Invalidation,
 }
@@ -45,10 +41,8 @@ impl ErrorKind {
             Self::Protocol => "protocol",
             Self::Server => "server",
             Self::Auth => "auth",
-            Self::CircuitOpen => "circuit-open",
             Self::Decode => "decode",
             Self::TooLarge => "too-large",
-            Self::Cancelled => "cancelled",
             Self::Invalidation => "invalidation",
         }
     }

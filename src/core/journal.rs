@@ -15,8 +15,10 @@ use super::time::{Millis, Timestamp};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Seq(pub(crate) u64);
 
-/// At most so many keys. When one more comes, every key counts as refused (see `overflow`): told, fenced, never dropped.
+/// At most so many keys.
 pub(crate) const MAX_KEYS: usize = 4096;
+/// At most so many bytes of keys.
+const MAX_BYTES: usize = 1 << 20;
 
 #[derive(Clone, Copy, Debug)]
 struct Fence {
@@ -40,28 +42,42 @@ pub(crate) enum Cover {
 }
 
 /// The journal of one connection.
+///
+/// A key that no longer fits is `unlisted`: its drop is sent all the same, and until it is acknowledged everything is fenced.
+/// If it is not, nobody would send it again: it is refused, and everything stays fenced until nothing of before can be alive.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     fences: BTreeMap<Key, Fence>,
+    bytes: usize,
+    unlisted: usize,
     overflow: Option<Timestamp>,
 }
 
 impl Journal {
-    /// Raises a fence, or raises it anew; the call that does sends the drop, a replay is due at `due`. `false`: the journal is
-    /// full, and everything is fenced until `until`.
-    pub(crate) fn raise(&mut self, key: &Key, raised: Seq, due: Timestamp, until: Timestamp) -> bool {
-        if self.fences.len() >= MAX_KEYS && !self.fences.contains_key(key) {
-            self.overflow = self.overflow.max(Some(until));
-            return false;
+    /// Raises a fence, or raises it anew; the call that does sends the drop, a replay is due at `due`. `false`: there is no
+    /// room, and the key is unlisted until `settle_unlisted`.
+    pub(crate) fn raise(&mut self, key: &Key, raised: Seq, due: Timestamp) -> bool {
+        if !self.fences.contains_key(key) {
+            if self.fences.len() >= MAX_KEYS || self.bytes + key.len() > MAX_BYTES {
+                self.unlisted += 1;
+                return false;
+            }
+            self.bytes += key.len();
         }
         self.fences.insert(key.clone(), Fence { raised, state: FenceState::Pending { due } });
         true
     }
 
+    /// The drop of an unlisted key was acknowledged, or (`refused_until`) was not.
+    pub(crate) fn settle_unlisted(&mut self, refused_until: Option<Timestamp>) {
+        self.unlisted = self.unlisted.saturating_sub(1);
+        self.overflow = self.overflow.max(refused_until);
+    }
+
     /// How a read that began at `began` is covered. A fence raised after it does not concern it: it began before the
     /// invalidation did.
     pub(crate) fn cover(&self, key: &Key, began: Seq, now: Timestamp) -> Option<Cover> {
-        if self.overflow.is_some_and(|until| now < until) {
+        if self.unlisted > 0 || self.overflow.is_some_and(|until| now < until) {
             return Some(Cover::Refused);
         }
         let fence = self.fences.get(key).filter(|fence| fence.raised < began)?;
@@ -75,6 +91,7 @@ impl Journal {
     pub(crate) fn acknowledge(&mut self, key: &Key, sent: Seq) {
         if self.fences.get(key).is_some_and(|fence| fence.raised < sent) {
             self.fences.remove(key);
+            self.bytes -= key.len();
         }
     }
 
@@ -107,7 +124,12 @@ impl Journal {
 
     /// Forgets refused fences that have run out.
     pub(crate) fn sweep(&mut self, now: Timestamp) {
-        self.fences.retain(|_, f| !matches!(f.state, FenceState::Refused { until } if until <= now));
+        let bytes = &mut self.bytes;
+        self.fences.retain(|key, fence| {
+            let over = matches!(fence.state, FenceState::Refused { until } if until <= now);
+            *bytes -= if over { key.len() } else { 0 };
+            !over
+        });
         self.overflow = self.overflow.filter(|until| now < *until);
     }
 
@@ -132,10 +154,10 @@ mod tests {
     #[test]
     fn the_acknowledgement_of_an_older_drop_does_not_count() {
         let mut journal = Journal::default();
-        journal.raise(&key("a"), Seq(5), NOW, LATER);
+        journal.raise(&key("a"), Seq(5), NOW);
         journal.acknowledge(&key("a"), Seq(4));
         assert_eq!(journal.cover(&key("a"), Seq(9), NOW), Some(Cover::Pending));
-        journal.raise(&key("a"), Seq(8), NOW, LATER);
+        journal.raise(&key("a"), Seq(8), NOW);
         journal.acknowledge(&key("a"), Seq(6));
         assert_eq!(journal.cover(&key("a"), Seq(9), NOW), Some(Cover::Pending));
         journal.acknowledge(&key("a"), Seq(10));
@@ -146,7 +168,7 @@ mod tests {
     #[test]
     fn a_fence_covers_only_reads_that_begin_after_it() {
         let mut journal = Journal::default();
-        journal.raise(&key("a"), Seq(5), NOW, LATER);
+        journal.raise(&key("a"), Seq(5), NOW);
         assert_eq!(journal.cover(&key("a"), Seq(4), NOW), None);
         assert_eq!(journal.cover(&key("a"), Seq(6), NOW), Some(Cover::Pending));
         assert_eq!(journal.cover(&key("b"), Seq(6), NOW), None);
@@ -155,7 +177,7 @@ mod tests {
     #[test]
     fn a_refused_fence_stays_until_its_time() {
         let mut journal = Journal::default();
-        journal.raise(&key("a"), Seq(5), NOW, LATER);
+        journal.raise(&key("a"), Seq(5), NOW);
         journal.refuse(&key("a"), LATER);
         assert_eq!(journal.cover(&key("a"), Seq(6), NOW), Some(Cover::Refused));
         assert!(journal.due(LATER, 10).is_empty());
@@ -164,21 +186,42 @@ mod tests {
     }
 
     #[test]
-    fn a_full_journal_fences_everything_and_drops_nothing() {
+    fn a_full_journal_fences_everything_until_the_key_without_room_is_acknowledged() {
         let mut journal = Journal::default();
         for n in 0..MAX_KEYS {
-            assert!(journal.raise(&key(&format!("{n}")), Seq(1), NOW, LATER));
+            assert!(journal.raise(&key(&format!("{n}")), Seq(1), NOW));
         }
-        assert!(!journal.raise(&key("one more"), Seq(2), NOW, LATER));
-        assert_eq!(journal.cover(&key("one more"), Seq(3), NOW), Some(Cover::Refused));
+        assert!(!journal.raise(&key("one more"), Seq(2), NOW));
         assert_eq!(journal.cover(&key("any"), Seq(3), NOW), Some(Cover::Refused));
-        assert_eq!(journal.pending(), MAX_KEYS);
+        journal.settle_unlisted(None);
+        assert_eq!(journal.cover(&key("any"), Seq(3), NOW), None);
+        assert!(!journal.raise(&key("one more"), Seq(2), NOW));
+        journal.settle_unlisted(Some(LATER));
+        assert_eq!(journal.cover(&key("any"), Seq(3), NOW), Some(Cover::Refused));
+        assert_eq!(journal.cover(&key("any"), Seq(3), LATER), None);
+        assert_eq!(journal.pending(), MAX_KEYS, "nothing is dropped");
+    }
+
+    #[test]
+    fn the_bytes_of_keys_are_bounded_and_given_back() {
+        let mut journal = Journal::default();
+        let long = |n: usize| key(&format!("{n}{}", "x".repeat(30_000)));
+        let count = (0..100).take_while(|n| journal.raise(&long(*n), Seq(1), NOW)).count();
+        assert!((30..40).contains(&count), "{count}");
+        for n in 0..count {
+            journal.acknowledge(&long(n), Seq(2));
+        }
+        assert_eq!(journal.bytes, 0);
+        journal.raise(&long(0), Seq(3), NOW);
+        journal.refuse(&long(0), LATER);
+        journal.sweep(LATER);
+        assert_eq!(journal.bytes, 0);
     }
 
     #[test]
     fn a_postponed_drop_is_due_later() {
         let mut journal = Journal::default();
-        journal.raise(&key("a"), Seq(1), NOW, LATER);
+        journal.raise(&key("a"), Seq(1), NOW);
         assert_eq!(journal.due(NOW, 10), [key("a")]);
         journal.postpone(&key("a"), NOW, Millis::new(10));
         assert!(journal.due(NOW, 10).is_empty());

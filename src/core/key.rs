@@ -4,9 +4,6 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use core::fmt::Write as _;
 
-/// The longest key, in bytes of UTF-8. Upstash takes Redis keys of 32 KiB; prefix and separators need their share.
-pub const MAX_KEY_BYTES: usize = 32_000;
-
 /// A key and the Redis key that follows from it.
 ///
 /// The Redis key is `<prefix>:k::<key>`. Prefix and namespace (the empty part, for later) are percent-encoded where they
@@ -35,6 +32,18 @@ impl Key {
         &self.redis
     }
 
+    /// Bytes of the Redis key.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty, reason = "no Redis key is empty")]
+    pub fn len(&self) -> usize {
+        self.redis.len()
+    }
+
+    /// A hash of the Redis key.
+    pub(crate) fn hash(&self) -> u64 {
+        fnv1a(&self.redis)
+    }
+
     /// The key as the user gave it.
     #[must_use]
     pub fn user(&self) -> &str {
@@ -55,14 +64,17 @@ fn escape_into(out: &mut String, part: &str) {
 /// What stands for a key in events: 12 hexadecimal digits (FNV-1a, 48 bits), enough to follow a key through a log.
 #[must_use]
 pub fn short_hash(key: &str) -> String {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for byte in key.bytes() {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
+    let hash = fnv1a(key);
     let mut out = String::with_capacity(12);
     // Folded, so that all 64 bits count. Writing to a String does not fail.
     let _ = write!(out, "{:012x}", (hash ^ (hash >> 48)) & 0xffff_ffff_ffff);
     out
+}
+
+/// FNV-1a, 64 bits (Fowler, Noll, Vo).
+fn fnv1a(text: &str) -> u64 {
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ pub use engine::{
 pub use entry::{Header, ValueKind};
 pub use error::{ErrorKind, Failure};
 pub use event::{Bypass, Event, EventKind, InvalidationState, Outcome};
-pub use key::{Key, MAX_KEY_BYTES, short_hash};
+pub use key::{Key, short_hash};
 pub use options::{OptionError, OptionValue, Options, read_option};
 pub use stats::Stats;
 pub use time::{Clock, Millis, Timestamp};

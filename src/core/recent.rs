@@ -5,11 +5,12 @@ use hashbrown::HashMap;
 use super::key::Key;
 use super::time::{Millis, Timestamp};
 
-/// A bounded set of keys, each with the time until which it is remembered. When it is full, what has run out is forgotten;
+/// A bounded set of keys, each with the time until which it is remembered. Keys are long and hashes are not; two keys with one
+/// hash cost a little work, too. When it is full, what has run out is forgotten;
 /// if that frees nothing, everything is. Forgetting costs a little work, never a wrong answer.
 #[derive(Debug)]
 pub(crate) struct Recent {
-    until: HashMap<Key, Timestamp>,
+    until: HashMap<u64, Timestamp>,
     life: Millis,
     max: usize,
 }
@@ -20,21 +21,22 @@ impl Recent {
     }
 
     pub(crate) fn insert(&mut self, key: &Key, now: Timestamp) {
-        if self.until.len() >= self.max && !self.until.contains_key(key) {
+        let hash = key.hash();
+        if self.until.len() >= self.max && !self.until.contains_key(&hash) {
             self.until.retain(|_, until| *until > now);
             if self.until.len() >= self.max {
                 self.until.clear();
             }
         }
-        self.until.insert(key.clone(), now.after(self.life));
+        self.until.insert(hash, now.after(self.life));
     }
 
     pub(crate) fn contains(&self, key: &Key, now: Timestamp) -> bool {
-        self.until.get(key).is_some_and(|until| *until > now)
+        self.until.get(&key.hash()).is_some_and(|until| *until > now)
     }
 
     pub(crate) fn remove(&mut self, key: &Key) {
-        self.until.remove(key);
+        self.until.remove(&key.hash());
     }
 }
 

@@ -13,8 +13,8 @@ use wasm_bindgen::prelude::*;
 use crate::core::redis::reply::Encoding;
 use crate::core::{
     BatchId, BodyPart, CREDENTIALS, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Endpoint, Engine,
-    ErrorKind, InvalidationState, MAX_KEY_BYTES, Millis, OpId, OptionValue, Options, Outcome, ReadCall,
-    RequestId, Served, Source, ValueKind, WriteCall, read_option,
+    ErrorKind, InvalidationState, Millis, OpId, OptionValue, Options, Outcome, ReadCall, RequestId, Served,
+    Source, ValueKind, WriteCall, read_option,
 };
 
 /// What `poll` gives.
@@ -71,11 +71,6 @@ impl Core {
     /// The names of the variables that hold URL and token, in pairs, in the order in which they count.
     pub fn credentials() -> Vec<String> {
         CREDENTIALS.iter().flat_map(|(url, token)| [(*url).to_string(), (*token).to_string()]).collect()
-    }
-
-    #[wasm_bindgen(js_name = maxKeyBytes)]
-    pub fn max_key_bytes() -> u32 {
-        u32::try_from(MAX_KEY_BYTES).unwrap_or(u32::MAX)
     }
 
     #[wasm_bindgen(js_name = optionNumber)]
@@ -272,6 +267,10 @@ impl Core {
 
     pub fn woken(&mut self, op: u32, now: f64) -> bool {
         self.engine.woken(OpId(op), now)
+    }
+
+    pub fn lost(&mut self, op: u32, now: f64) -> bool {
+        self.engine.lost(OpId(op), now)
     }
 
     pub fn timer(&mut self, request: u32, now: f64) {

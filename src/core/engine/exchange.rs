@@ -356,7 +356,12 @@ impl Engine {
     fn failed(&mut self, batch: Batch, failure: &Failure, now: Timestamp) {
         let Self { peers, random, .. } = self;
         let Some(peer) = peers.get_mut(batch.connection.0 as usize) else { return };
-        let change = peer.connection.failed(batch.attempt, failure.kind, now, random);
+        // An answer that is too large is an answer all the same.
+        let change = if failure.kind == ErrorKind::TooLarge {
+            peer.connection.succeeded(batch.attempt, now)
+        } else {
+            peer.connection.failed(batch.attempt, failure.kind, now, random)
+        };
         self.report_failure(batch.request, batch.cache, now, failure);
         if let Some(change) = change {
             self.report_change(batch.request, batch.cache, now, change, Some(failure));

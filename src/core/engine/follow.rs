@@ -73,6 +73,11 @@ impl Engine {
         if let Some(flight) = self.ops.get(&id).and_then(Op::follows) {
             self.flights.leave(flight);
         }
+        // It may lead others from here on, who have begun later: fences raised meanwhile bind it, too.
+        let start = self.tick();
+        if let Some(op) = self.ops.get_mut(&id) {
+            op.start = start;
+        }
         self.set_step(id, ReadStep::Starting);
         self.set_due(id, None);
         self.start_read(id, now);

@@ -7,7 +7,9 @@
 //!
 //! `read`, `follow`, `write`, `replay` and `exchange` hold the steps of the operations; this file holds what they share.
 
+mod admission;
 mod exchange;
+mod fill;
 mod follow;
 mod op;
 mod read;
@@ -42,6 +44,10 @@ use super::time::{Clock, Millis, Timestamp};
 
 /// At most so many operations under way; beyond, the driver runs callbacks by itself.
 const MAX_OPS: usize = 8192;
+/// At most so many bytes of keys in them: a client may be able to choose keys, and memory is limited.
+const MAX_HELD: usize = 4 << 20;
+/// An operation this late belongs to a request that was ended: a living one would have acted.
+const LATE: Millis = Millis::seconds(10);
 /// An operation older than this belongs to a request that was ended, or to a callback that never settles. It is forgotten
 /// when room is needed; should its callback settle after all, the driver returns the value by itself.
 const OP_LIFE: Millis = Millis::seconds(300);
@@ -103,7 +109,7 @@ pub struct ReadCall<'a> {
     pub cache: CacheId,
     /// Which Redis.
     pub connection: ConnectionId,
-    /// At most `MAX_KEY_BYTES`; the driver has checked it.
+    /// At most 32,000 bytes; the driver has checked it.
     pub key: &'a str,
     /// Time to live of what is stored; `None`: the cache's.
     pub ttl: Option<Millis>,
@@ -267,6 +273,8 @@ pub struct Engine {
     next_batch: u32,
     next_shared: u32,
     swept: Option<Timestamp>,
+    /// Bytes of the keys of all operations.
+    held: usize,
 }
 
 impl Engine {
@@ -287,6 +295,7 @@ impl Engine {
             next_batch: 0,
             next_shared: 0,
             swept: None,
+            held: 0,
         }
     }
 
@@ -382,6 +391,17 @@ impl Engine {
         self.resume(op, now)
     }
 
+    /// The promise that an operation waited for is lost: the request that made it has ended. What can be done without it is
+    /// done at once, all else when the operation's own wait ends.
+    pub fn lost(&mut self, op: OpId, host: f64) -> bool {
+        let now = self.now(host);
+        if let Some(flight) = self.ops.get(&op).and_then(Op::follows) {
+            self.flights.detach(flight);
+            self.again(op, now);
+        }
+        self.ops.contains_key(&op)
+    }
+
     /// The tables' sizes (operations, requests, batches, flights): all 0 when nothing is under way.
     #[must_use]
     pub fn under_way(&self) -> [usize; 4] {
@@ -420,24 +440,26 @@ impl Engine {
 
     /// Takes an operation in. `None`: no room, even without those whose requests have surely ended.
     fn insert(&mut self, op: Op) -> Option<OpId> {
-        if self.ops.len() >= MAX_OPS {
+        let bytes = op.key_bytes();
+        if self.ops.len() >= MAX_OPS || self.held + bytes > MAX_HELD {
             let now = op.began;
             if self.swept.is_some_and(|swept| now.since(swept) <= SWEEP) {
                 return None;
             }
             self.swept = Some(now);
             let old: Vec<OpId> =
-                self.ops.iter().filter(|(_, op)| now.since(op.began) > OP_LIFE).map(|(id, _)| *id).collect();
+                self.ops.iter().filter(|(_, op)| op.is_dead(now)).map(|(id, _)| *id).collect();
             for id in old {
                 self.forget(id);
             }
             self.sweep(op.request);
-            if self.ops.len() >= MAX_OPS {
+            if self.ops.len() >= MAX_OPS || self.held + bytes > MAX_HELD {
                 return None;
             }
         }
         self.next_op = self.next_op.wrapping_add(1);
         let id = OpId(self.next_op);
+        self.held += bytes;
         self.requests.entry(op.request).or_default().ops.push(id);
         self.ops.insert(id, op);
         Some(id)
@@ -462,6 +484,15 @@ impl Engine {
     /// Removes an operation from the tables, whatever it was doing.
     fn forget(&mut self, id: OpId) {
         let Some(op) = self.ops.remove(&id) else { return };
+        self.held = self.held.saturating_sub(op.key_bytes());
+        if let Kind::Write(write) = &op.kind
+            && let Some(peer) = self.peers.get_mut(op.connection.0 as usize)
+        {
+            // Nobody knows how these ended.
+            for _ in write.keys.values().filter(|known| !known.listed) {
+                peer.journal.settle_unlisted(Some(op.began.after(write::REFUSED)));
+            }
+        }
         if let Some(request) = self.requests.get_mut(&op.request) {
             request.ops.retain(|other| *other != id);
         }

@@ -1,9 +1,10 @@
 //! Operations under way.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{BatchId, CacheId, ConnectionId, Encoded, RequestId, Served};
+use super::{BatchId, CacheId, ConnectionId, Encoded, LATE, OP_LIFE, RequestId, Served};
 use crate::core::event::Bypass;
 use crate::core::flight::FlightId;
 use crate::core::journal::Seq;
@@ -78,7 +79,7 @@ pub(super) enum ReadStep {
 /// An invalidation, or a `set`, which is one and then a fill.
 #[derive(Debug)]
 pub(super) struct Write {
-    pub(super) keys: Vec<WriteKey>,
+    pub(super) keys: BTreeMap<Key, WriteKey>,
     pub(super) deadline: Timestamp,
     pub(super) step: WriteStep,
     /// Commands whose replies are awaited.
@@ -86,10 +87,11 @@ pub(super) struct Write {
     pub(super) set: Option<Set>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct WriteKey {
-    pub(super) key: Key,
     pub(super) state: KeyState,
+    /// Whether the journal holds it.
+    pub(super) listed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,6 +146,21 @@ impl Op {
 
     pub(super) fn replay_mut(&mut self) -> Option<&mut Replay> {
         if let Kind::Replay(replay) = &mut self.kind { Some(replay) } else { None }
+    }
+
+    /// Bytes of its keys.
+    pub(super) fn key_bytes(&self) -> usize {
+        match &self.kind {
+            Kind::Read(read) => read.key.len(),
+            Kind::Write(write) => write.keys.keys().map(Key::len).sum(),
+            Kind::Replay(_) => 0,
+        }
+    }
+
+    /// Whether its request must have ended without a word.
+    pub(super) fn is_dead(&self, now: Timestamp) -> bool {
+        let late = self.due.is_some_and(|due| now.since(due) > LATE);
+        late || now.since(self.began) > OP_LIFE
     }
 
     /// The flight it follows.

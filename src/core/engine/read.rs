@@ -1,29 +1,22 @@
 //! Reads: look in Redis, else run the callback and fill.
 
-use alloc::string::String;
-
+use super::admission::Entry;
 use super::exchange::{Lane, Slot, found};
 use super::op::{Kind, Op, Read, ReadStep};
-use super::{CallbackEnd, Effect, Encoded, Engine, MAX_JOINS, OpId, ReadCall, Served, Source};
-use crate::core::connection::Admission;
-use crate::core::entry::Header;
+use super::{CallbackEnd, Effect, Engine, MAX_JOINS, OpId, ReadCall, Served, Source};
 use crate::core::error::{ErrorKind, Failure};
 use crate::core::event::{Bypass, EventKind, Outcome};
 use crate::core::flight::Stage;
 use crate::core::journal::Cover;
 use crate::core::key::Key;
 use crate::core::redis::command::Command;
-use crate::core::redis::reply::{self, CommandError, Reply};
+use crate::core::redis::reply::{CommandError, Reply};
 use crate::core::redis::script::Script;
 use crate::core::time::{Millis, Timestamp};
 
-/// The largest encoded value. Servers take requests of 10 MB on most plans, and a text grows when it is written as JSON.
-pub(super) const MAX_VALUE: usize = 4 << 20;
 /// How long a generation is kept for a fill that may come: the longest callback whose value can still be stored, unless
 /// another entry keeps the hash alive.
-const GENERATION_LIFE: &str = "120000";
-/// Where nothing carries an attempt's verdict, those who wait look again this often.
-const LOOK_AGAIN: Millis = Millis::new(10);
+pub(super) const GENERATION_LIFE: &str = "120000";
 
 impl Engine {
     /// Begins a read. `None`: there are too many operations; run the callback.
@@ -95,59 +88,6 @@ impl Engine {
         true
     }
 
-    /// The callback's value is encoded.
-    pub fn encoded(&mut self, id: OpId, encoded: Encoded, host: f64) -> bool {
-        let now = self.now(host);
-        let Some((lane, read)) = self.reading(id) else { return false };
-        let ReadStep::Encoding { ttl, cost } = read.step else { return true };
-        if encoded.size > MAX_VALUE {
-            return self.unencodable(id, "$", "it is over 4 MiB when encoded", host);
-        }
-        if let Some(flight) = read.flight
-            && let Some(flight) = self.flights.get_mut(flight)
-        {
-            flight.stage = Stage::Computed;
-            let value = flight.value;
-            self.push(lane.request, Effect::Share(id, value));
-            self.push(lane.request, Effect::Settle(value));
-        }
-        let storable = self.reading(id).is_some_and(|(_, read)| read.generation.is_some());
-        let ready = self.peer(lane.connection).is_some_and(|peer| peer.connection.is_ready());
-        if storable && ready {
-            if lane.anchored {
-                self.push(lane.request, Effect::Background(id));
-            }
-            self.serve_computed(id, None, now);
-            self.send_fill(id, encoded, ttl, cost, now);
-        } else {
-            self.serve_computed(id, Some(false), now);
-            if storable {
-                self.note_fill(id, false, Some("down"), now);
-            }
-            self.end_own_flight(id, Stage::NotStored);
-            self.finish(id);
-        }
-        true
-    }
-
-    /// The callback's value cannot be encoded: where in it, and why.
-    pub fn unencodable(&mut self, id: OpId, path: &str, reason: &str, host: f64) -> bool {
-        let now = self.now(host);
-        let Some((lane, read)) = self.reading(id) else { return false };
-        if !matches!(read.step, ReadStep::Encoding { .. }) {
-            return true;
-        }
-        let key = read.key.clone();
-        let event = EventKind::Unstorable {
-            key: self.name(lane.cache, &key),
-            path: String::from(path),
-            reason: String::from(reason),
-        };
-        self.report(lane.request, lane.cache, now, event);
-        self.unstorable(id, now);
-        true
-    }
-
     /// The value at the source is decoded, or (`ok` is false) cannot be.
     pub fn decoded(&mut self, id: OpId, ok: bool, host: f64) -> bool {
         let now = self.now(host);
@@ -160,7 +100,7 @@ impl Engine {
             {
                 peer.hot.insert(&key, now);
             }
-            if let Some(id_of_flight) = read_flight(self.ops.get(&id))
+            if let Some(id_of_flight) = self.ops.get(&id).and_then(Op::leads)
                 && let Some(flight) = self.flights.get_mut(id_of_flight)
             {
                 flight.outcome = (Outcome::Hit, None);
@@ -195,7 +135,13 @@ impl Engine {
         let step = read.step;
         match step {
             _ if followed => {}
-            ReadStep::Running => self.push(lane.request, Effect::Cancel(id)),
+            ReadStep::Running => {
+                // Nobody is to join what is told to stop.
+                if let Some(flight) = read.flight {
+                    self.flights.detach(flight);
+                }
+                self.push(lane.request, Effect::Cancel(id));
+            }
             // The exchange goes on, for what it tells of the connection; there is just no callback behind it any more.
             ReadStep::Reading { .. } => {
                 if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
@@ -409,111 +355,7 @@ impl Engine {
         self.push(lane.request, Effect::Run(id));
     }
 
-    fn send_fill(&mut self, id: OpId, encoded: Encoded, ttl: Millis, cost: Millis, now: Timestamp) {
-        let Some((lane, read)) = self.reading(id) else { return };
-        let (key, resent) = (read.key.clone(), read.resent);
-        let generation = read.generation.clone().unwrap_or_default();
-        let command = self.fill_command(lane, &key, &generation, encoded, ttl, cost, "", resent);
-        let batch = self.enqueue(lane, None, encoded.size, command, Slot::Fill { op: id });
-        let deadline = now.after(self.config(lane.cache).map_or(Millis::ZERO, |config| config.write));
-        self.set_step(id, ReadStep::Filling { batch, encoded, ttl, cost });
-        self.set_due(id, Some(deadline));
-    }
-
-    /// The fill script's command; with a nonce it is that of a `set`.
-    #[allow(clippy::too_many_arguments, reason = "they are the script's")]
-    pub(super) fn fill_command(
-        &mut self,
-        lane: Lane,
-        key: &Key,
-        generation: &str,
-        encoded: Encoded,
-        ttl: Millis,
-        cost: Millis,
-        nonce: &str,
-        by_text: bool,
-    ) -> Command {
-        let by_hash = self.by_hash(lane, Script::Fill) && !by_text;
-        let build = self.config(lane.cache).map(|config| config.build.clone()).unwrap_or_default();
-        let ttl = alloc::format!("{}", ttl.get());
-        let suffix = Header::suffix(encoded.kind, cost);
-        let before = [generation, &build, &ttl, &suffix];
-        Command::script_with_value(Script::Fill, by_hash, key.redis(), &before, &[nonce])
-    }
-
-    pub(super) fn fill_replied(&mut self, id: OpId, reply: &Reply, body: &[u8], now: Timestamp) {
-        let Some((lane, read)) = self.reading(id) else { return };
-        let ReadStep::Filling { encoded, ttl, cost, .. } = read.step else { return };
-        let (key, resent) = (read.key.clone(), read.resent);
-        match reply {
-            reply if reply::is_ok(body, reply) => {
-                if let Some(peer) = self.peer_mut(lane.connection) {
-                    peer.hot.insert(&key, now);
-                }
-                self.conclude_fill(id, Stage::Stored, None, now);
-            }
-            Reply::Error(CommandError::NoScript) if !resent => {
-                if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
-                    read.resent = true;
-                }
-                self.send_fill(id, encoded, ttl, cost, now);
-            }
-            Reply::Error(error) => {
-                self.report_command(lane, *error, now);
-                self.conclude_fill(id, Stage::NotStored, Some(error.name()), now);
-            }
-            reply if reply::says(body, reply, "overtaken").is_some() => {
-                self.conclude_fill(id, Stage::NotStored, Some("overtaken"), now);
-            }
-            _ => self.conclude_fill(id, Stage::NotStored, Some("malformed reply"), now),
-        }
-    }
-
-    pub(super) fn fill_failed(&mut self, id: OpId, kind: ErrorKind, now: Timestamp) {
-        let Some((_, read)) = self.reading(id) else { return };
-        if matches!(read.step, ReadStep::Filling { .. }) {
-            self.conclude_fill(id, Stage::NotStored, Some(kind.name()), now);
-        }
-    }
-
-    fn conclude_fill(&mut self, id: OpId, stage: Stage, reason: Option<&'static str>, now: Timestamp) {
-        self.note_fill(id, stage == Stage::Stored, reason, now);
-        self.end_own_flight(id, stage);
-        let held = self.ops.get_mut(&id).and_then(Op::read_mut).and_then(|read| read.held.take());
-        if let Some(served) = held {
-            self.serve(id, Served { stored: Some(stage == Stage::Stored), ..served }, now);
-        }
-        self.finish(id);
-    }
-
-    fn note_fill(&mut self, id: OpId, stored: bool, reason: Option<&'static str>, now: Timestamp) {
-        let Some((lane, read)) = self.reading(id) else { return };
-        let key = read.key.clone();
-        if let Some(peer) = self.peer_mut(lane.connection) {
-            match (stored, reason) {
-                (true, _) => peer.stats.fills += 1,
-                (false, Some("overtaken")) => peer.stats.fills_refused += 1,
-                (false, _) => peer.stats.fills_failed += 1,
-            }
-        }
-        let event = EventKind::Fill { key: self.name(lane.cache, &key), stored, reason };
-        self.report(lane.request, lane.cache, now, event);
-    }
-
-    /// The value is the caller's alone; the key is passed through for a while.
-    fn unstorable(&mut self, id: OpId, now: Timestamp) {
-        let Some((lane, read)) = self.reading(id) else { return };
-        let key = read.key.clone();
-        if let Some(peer) = self.peer_mut(lane.connection) {
-            peer.barred.insert(&key, now);
-            peer.stats.unstorable += 1;
-        }
-        self.serve_computed(id, Some(false), now);
-        self.end_own_flight(id, Stage::Unstorable);
-        self.finish(id);
-    }
-
-    fn serve_computed(&mut self, id: OpId, stored: Option<bool>, now: Timestamp) {
+    pub(super) fn serve_computed(&mut self, id: OpId, stored: Option<bool>, now: Timestamp) {
         let Some((lane, read)) = self.reading(id) else { return };
         let outcome = if read.bypass.is_some() { Outcome::Bypass } else { Outcome::Miss };
         let served = Served { outcome, reason: read.bypass, shared: false, age: Millis::ZERO, stored };
@@ -526,7 +368,7 @@ impl Engine {
         self.serve(id, served, now);
     }
 
-    fn serve(&mut self, id: OpId, served: Served, now: Timestamp) {
+    pub(super) fn serve(&mut self, id: OpId, served: Served, now: Timestamp) {
         let Some((lane, read)) = self.reading(id) else { return };
         let key = read.key.clone();
         if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
@@ -550,7 +392,7 @@ impl Engine {
         self.push(lane.request, Effect::Serve(id, served));
     }
 
-    fn end_own_flight(&mut self, id: OpId, stage: Stage) {
+    pub(super) fn end_own_flight(&mut self, id: OpId, stage: Stage) {
         let Some((lane, _)) = self.reading(id) else { return };
         let flight = self.ops.get_mut(&id).and_then(Op::read_mut).and_then(|read| read.flight.take());
         if let Some(flight) = flight {
@@ -579,57 +421,6 @@ impl Engine {
     pub(super) fn set_due(&mut self, id: OpId, due: Option<Timestamp>) {
         if let Some(op) = self.ops.get_mut(&id) {
             op.due = due;
-        }
-    }
-}
-
-fn read_flight(op: Option<&Op>) -> Option<crate::core::flight::FlightId> {
-    op?.leads()
-}
-
-/// How an operation gets to Redis.
-pub(super) enum Entry {
-    /// At once; as the attempt of that number, if it is one.
-    Send(Option<u32>),
-    /// After the verdict of an attempt, asking again at `until` at the latest.
-    Wait { verdict: Option<super::SharedId>, until: Timestamp },
-    /// Not before that time.
-    Down(Timestamp),
-    /// Never.
-    Disabled,
-}
-
-impl Engine {
-    /// Whether the attempt that an operation has waited for is late or has failed. Who waited for it goes past Redis: if they
-    /// made the next attempt, a hundred that wait for a Redis that hangs would make one after the other.
-    pub(super) fn was_in_vain(&self, id: OpId, now: Timestamp) -> bool {
-        let peer = self.ops.get(&id).and_then(|op| self.peer(op.connection));
-        peer.is_some_and(|peer| peer.connection.awaits_attempt(now))
-    }
-
-    /// Asks the connection on behalf of an operation whose wait ends at `deadline`.
-    pub(super) fn admit(&mut self, lane: Lane, deadline: Timestamp, waited: bool, now: Timestamp) -> Entry {
-        let own = self.is_own_attempt(lane);
-        let Some(peer) = self.peer_mut(lane.connection) else { return Entry::Disabled };
-        match peer.connection.admit(now, deadline) {
-            Admission::Send => Entry::Send(None),
-            Admission::Attempt { attempt, probe } => {
-                self.report(lane.request, lane.cache, now, EventKind::Attempt { attempt, probe });
-                Entry::Send(Some(attempt))
-            }
-            Admission::Wait { .. } if own => Entry::Send(None),
-            Admission::Wait { deadline: attempt_ends } => {
-                let verdict = peer.attempt;
-                if !waited {
-                    let attempt = peer.connection.reused();
-                    self.report(lane.request, lane.cache, now, EventKind::Reuse { attempt });
-                }
-                let until =
-                    if verdict.is_some() { attempt_ends } else { attempt_ends.min(now.after(LOOK_AGAIN)) };
-                Entry::Wait { verdict, until }
-            }
-            Admission::Down { until } => Entry::Down(until),
-            Admission::Disabled => Entry::Disabled,
         }
     }
 }

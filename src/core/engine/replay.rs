@@ -6,9 +6,9 @@
 
 use alloc::vec::Vec;
 
+use super::admission::Entry;
 use super::exchange::{DropRole, Lane};
 use super::op::{KeyState, Kind, Op, Replay};
-use super::read::Entry;
 use super::{Effect, Engine, OpId};
 use crate::core::event::InvalidationState;
 use crate::core::key::Key;
@@ -60,6 +60,9 @@ impl Engine {
     fn schedule(&mut self, id: OpId, due: Timestamp) {
         let Some(op) = self.ops.get(&id) else { return };
         let (connection, cache) = (op.connection, op.cache);
+        if due > op.began.after(MAX_LIFE) {
+            return self.end_replay(id);
+        }
         let write = self.config(cache).map_or(Millis::ZERO, |config| config.write);
         if let Some(peer) = self.peer_mut(connection) {
             peer.replay = Some((id, due.after(write).after(GRACE)));
@@ -92,9 +95,9 @@ impl Engine {
 
     fn next_round(&mut self, id: OpId, now: Timestamp) {
         let Some(op) = self.ops.get_mut(&id) else { return };
-        let (lane, began) = (op.lane(), op.began);
+        let lane = op.lane();
         let Some(replay) = op.replay_mut() else { return };
-        let worn = replay.rounds >= MAX_ROUNDS || now.since(began) > MAX_LIFE;
+        let worn = replay.rounds >= MAX_ROUNDS;
         let Some(peer) = self.peer(lane.connection) else { return };
         let keys = peer.journal.due(now, MAX_DROPS);
         let Some(next) = peer.journal.next_due().filter(|_| !worn) else { return self.end_replay(id) };

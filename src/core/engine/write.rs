@@ -1,11 +1,14 @@
 //! Invalidations, and `set`, which is one that stores a value behind it.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::admission::Entry;
 use super::exchange::{DropRole, Lane, Slot, found};
+use super::fill::MAX_VALUE;
 use super::op::{KeyState, Kind, Op, Set, Write, WriteKey, WriteStep};
-use super::read::{Entry, MAX_VALUE};
+use super::read::GENERATION_LIFE;
 use super::{Effect, Engine, OpId, WriteCall};
 use crate::core::config::MAX_TTL;
 use crate::core::event::{EventKind, InvalidationState};
@@ -17,7 +20,7 @@ use crate::core::redis::script::Script;
 use crate::core::time::{Millis, Timestamp};
 
 /// How long a refused invalidation keeps its fence: the longest that anything stored before can live, and a little.
-const REFUSED: Millis = Millis::new(MAX_TTL.get() + 600_000);
+pub(super) const REFUSED: Millis = Millis::new(MAX_TTL.get() + 600_000);
 
 /// How long after a failed drop it is sent again.
 const RETRY: Millis = Millis::new(100);
@@ -28,23 +31,17 @@ impl Engine {
         let now = self.now(host);
         let config = self.config(call.cache)?;
         let (default_ttl, deadline) = (config.ttl, now.after(config.write));
-        let mut keys: Vec<WriteKey> = Vec::with_capacity(call.keys.len());
-        for key in call.keys {
-            let key = Key::new(&config.prefix, key);
-            if !keys.iter().any(|known| known.key == key) {
-                keys.push(WriteKey { key, state: KeyState::Open });
-            }
-        }
+        let unsent = WriteKey { state: KeyState::Open, listed: true };
+        let mut keys: BTreeMap<Key, WriteKey> =
+            call.keys.iter().map(|key| (Key::new(&config.prefix, key), unsent)).collect();
         let start = self.tick();
         let peer = self.peers.get_mut(call.connection.0 as usize)?;
         let enabled = peer.endpoint.is_some();
         if enabled {
-            for known in &mut keys {
-                if !peer.journal.raise(&known.key, start, deadline, now.after(REFUSED)) {
-                    known.state = KeyState::Refused;
-                }
-                peer.hot.remove(&known.key);
-                self.flights.void(call.connection, &known.key);
+            for (key, known) in &mut keys {
+                known.listed = peer.journal.raise(key, start, deadline);
+                peer.hot.remove(key);
+                self.flights.void(call.connection, key);
             }
         }
         let set = call.set.map(|(encoded, ttl)| Set {
@@ -90,7 +87,7 @@ impl Engine {
     fn ask_write(&mut self, id: OpId, waited: bool, now: Timestamp) {
         let Some((lane, deadline)) = self.writing(id) else { return };
         match self.admit(lane, deadline, waited, now) {
-            Entry::Send(attempt) => self.send_drops(id, attempt, now),
+            Entry::Send(attempt) => self.send_drops(id, attempt),
             Entry::Wait { verdict, until } => {
                 if let Some(write) = self.ops.get_mut(&id).and_then(Op::write_mut) {
                     write.step = WriteStep::AwaitingAttempt { deadline };
@@ -104,7 +101,7 @@ impl Engine {
         }
     }
 
-    fn send_drops(&mut self, id: OpId, attempt: Option<u32>, now: Timestamp) {
+    fn send_drops(&mut self, id: OpId, attempt: Option<u32>) {
         let Some((lane, deadline)) = self.writing(id) else { return };
         let keys = self.open_keys(id);
         for key in &keys {
@@ -122,9 +119,6 @@ impl Engine {
             write.outstanding = outstanding;
         }
         self.set_due(id, Some(deadline));
-        if outstanding == 0 {
-            self.conclude_write(id, Some("journal full"), now);
-        }
     }
 
     fn send_set_read(&mut self, lane: Lane, id: OpId, key: &Key) {
@@ -132,7 +126,7 @@ impl Engine {
         let resent = self.set_of(id).is_some_and(|set| set.resent);
         let by_hash = self.by_hash(lane, Script::Read) && !resent;
         let nonce = self.random.nonce();
-        let command = Command::script(Script::Read, by_hash, key.redis(), &[&nonce, &build, "120000"]);
+        let command = Command::script(Script::Read, by_hash, key.redis(), &[&nonce, &build, GENERATION_LIFE]);
         self.enqueue(lane, None, 0, command, Slot::SetRead { op: id });
     }
 
@@ -157,13 +151,28 @@ impl Engine {
                 }
                 KeyState::Applied
             }
-            Reply::Error(CommandError::NoScript) if !resent && role != DropRole::Cover => {
+            // Nobody waits for this one by itself: what it did not do, it leaves to a replay.
+            Reply::Error(_) if role == DropRole::Cover || !self.ops.contains_key(&op) => KeyState::Open,
+            Reply::Error(CommandError::NoScript) if !resent => {
                 let command = Command::script(Script::Drop, false, key.redis(), &[]);
-                self.enqueue(lane, None, 0, command, Slot::Drop { op, role, key, plain, resent: true });
+                self.enqueue(
+                    lane,
+                    None,
+                    0,
+                    command,
+                    Slot::Drop { op, role, key: key.clone(), plain, resent: true },
+                );
+                // The read behind the first drop made a generation that this one ends.
+                if role == DropRole::Write && self.is_set(op) {
+                    self.send_set_read(lane, op, &key);
+                    if let Some(write) = self.ops.get_mut(&op).and_then(Op::write_mut) {
+                        write.outstanding += 1;
+                    }
+                }
                 return;
             }
             // Scripts are refused, but HDEL may not be: without its generation no entry is valid.
-            Reply::Error(CommandError::Refused) if !plain && role != DropRole::Cover => {
+            Reply::Error(CommandError::Refused) if !plain => {
                 let command = Command::plain(&["HDEL", key.redis(), "g"]);
                 self.enqueue(lane, None, 0, command, Slot::Drop { op, role, key, plain: true, resent });
                 return;
@@ -198,7 +207,7 @@ impl Engine {
 
     fn key_settled(&mut self, id: OpId, key: &Key, state: KeyState, now: Timestamp) {
         let Some(write) = self.ops.get_mut(&id).and_then(Op::write_mut) else { return };
-        if let Some(known) = write.keys.iter_mut().find(|known| known.key == *key) {
+        if let Some(known) = write.keys.get_mut(key) {
             known.state = state;
         }
         self.command_settled(id, now);
@@ -214,8 +223,7 @@ impl Engine {
 
     pub(super) fn set_read_replied(&mut self, id: OpId, reply: &Reply, body: &[u8], now: Timestamp) {
         let Some((lane, _)) = self.writing(id) else { return };
-        let key =
-            self.ops.get_mut(&id).and_then(Op::write_mut).and_then(|w| w.keys.first().map(|k| k.key.clone()));
+        let key = self.ops.get_mut(&id).and_then(Op::write_mut).and_then(|w| w.keys.keys().next().cloned());
         let Some(set) = self.ops.get_mut(&id).and_then(Op::write_mut).and_then(|write| write.set.as_mut())
         else {
             return;
@@ -268,9 +276,36 @@ impl Engine {
         let Some(write) = self.ops.get_mut(&id).and_then(Op::write_mut) else { return };
         let applied: Vec<Key> = keys_in(write, |state| state == KeyState::Applied);
         let missing: Vec<Key> = keys_in(write, |state| state != KeyState::Applied);
-        let open = write.keys.iter().any(|known| known.state == KeyState::Open);
         let storable = write.set.as_ref().is_some_and(|set| set.generation.is_some());
         let too_large = write.set.as_ref().is_some_and(|set| set.encoded.size > MAX_VALUE);
+        // What is not in the journal will not be sent again.
+        let pending: Vec<Key> = write
+            .keys
+            .iter()
+            .filter(|(_, known)| known.state == KeyState::Open && known.listed)
+            .map(|(key, _)| key.clone())
+            .collect();
+        let refused: Vec<Key> = write
+            .keys
+            .iter()
+            .filter(|(_, known)| {
+                known.state == KeyState::Refused || (known.state == KeyState::Open && !known.listed)
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
+        let mut unlisted = Vec::new();
+        for known in write.keys.values_mut().filter(|known| !known.listed) {
+            known.listed = true;
+            unlisted.push((known.state != KeyState::Applied).then_some(now.after(REFUSED)));
+        }
+        if let Some(peer) = self.peer_mut(lane.connection) {
+            for refused_until in unlisted {
+                peer.journal.settle_unlisted(refused_until);
+            }
+            for key in &pending {
+                peer.journal.postpone(key, now, RETRY);
+            }
+        }
         if missing.is_empty() {
             self.report_write(lane, &applied, InvalidationState::Applied, None, false, now);
             return match (self.is_set(id), storable) {
@@ -280,27 +315,26 @@ impl Engine {
                 (false, _) => self.conclude_set(id, false, None, now),
             };
         }
-        let (state, reason) = if open {
-            (InvalidationState::Pending, reason.or(Some("not acknowledged")))
-        } else {
-            (InvalidationState::Refused, reason.or(Some("not permitted")))
-        };
+        let state = if refused.is_empty() { InvalidationState::Pending } else { InvalidationState::Refused };
         if let Some(peer) = self.peer_mut(lane.connection) {
             match state {
                 InvalidationState::Pending => peer.stats.invalidations_pending += 1,
                 _ => peer.stats.invalidations_refused += 1,
             }
         }
-        self.report_write(lane, &missing, state, reason, false, now);
-        let keys = missing.iter().map(|key| String::from(key.user())).collect();
-        if open {
-            if let Some(peer) = self.peer_mut(lane.connection) {
-                for key in &missing {
-                    peer.journal.postpone(key, now, RETRY);
-                }
-            }
+        if !applied.is_empty() {
+            self.report_write(lane, &applied, InvalidationState::Applied, None, false, now);
+        }
+        if !pending.is_empty() {
+            let reason = reason.or(Some("not acknowledged"));
+            self.report_write(lane, &pending, InvalidationState::Pending, reason, false, now);
             self.start_replay(lane, now);
         }
+        if !refused.is_empty() {
+            let reason = Some("not permitted, or no room in the journal");
+            self.report_write(lane, &refused, InvalidationState::Refused, reason, false, now);
+        }
+        let keys = missing.iter().map(|key| String::from(key.user())).collect();
         self.push(lane.request, Effect::NotApplied { op: id, state, disabled: false, keys });
         self.finish(id);
     }
@@ -310,8 +344,8 @@ impl Engine {
         let nonce = self.random.nonce();
         let Some(write) = self.ops.get_mut(&id).and_then(Op::write_mut) else { return };
         write.step = WriteStep::Filling;
-        let (Some(known), Some(set)) = (write.keys.first(), write.set.as_ref()) else { return };
-        let (key, encoded, ttl, resent) = (known.key.clone(), set.encoded, set.ttl, set.resent);
+        let (Some(known), Some(set)) = (write.keys.keys().next(), write.set.as_ref()) else { return };
+        let (key, encoded, ttl, resent) = (known.clone(), set.encoded, set.ttl, set.resent);
         let generation = set.generation.clone().unwrap_or_default();
         let command = self.fill_command(lane, &key, &generation, encoded, ttl, Millis::ZERO, &nonce, resent);
         self.enqueue(lane, None, encoded.size, command, Slot::SetFill { op: id });
@@ -322,11 +356,8 @@ impl Engine {
     fn conclude_set(&mut self, id: OpId, stored: bool, reason: Option<&'static str>, now: Timestamp) {
         let Some((lane, _)) = self.writing(id) else { return };
         if self.is_set(id) {
-            let key = self
-                .ops
-                .get_mut(&id)
-                .and_then(Op::write_mut)
-                .and_then(|w| w.keys.first().map(|k| k.key.clone()));
+            let key =
+                self.ops.get_mut(&id).and_then(Op::write_mut).and_then(|w| w.keys.keys().next().cloned());
             if let (Some(peer), Some(key)) = (self.peer_mut(lane.connection), &key) {
                 match (stored, reason) {
                     (true, _) => {
@@ -408,5 +439,5 @@ impl Engine {
 }
 
 fn keys_in(write: &Write, state: impl Fn(KeyState) -> bool) -> Vec<Key> {
-    write.keys.iter().filter(|known| state(known.state)).map(|known| known.key.clone()).collect()
+    write.keys.iter().filter(|(_, known)| state(known.state)).map(|(key, _)| key.clone()).collect()
 }

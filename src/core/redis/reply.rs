@@ -42,8 +42,10 @@ pub enum Reply {
 pub enum CommandError {
     /// The server does not know the script by its hash.
     NoScript,
-    /// Not allowed for these credentials, or a replica.
+    /// Not allowed for these credentials.
     Refused,
+    /// A replica, as during a failover: another try may find the primary.
+    ReadOnly,
     /// Out of memory.
     OutOfMemory,
     /// Loading its data, or without its primary, or shutting down: as good as down.
@@ -66,7 +68,8 @@ impl CommandError {
         let word = message.split([' ', ':']).next().unwrap_or("");
         match word {
             "NOSCRIPT" => Self::NoScript,
-            "NOPERM" | "READONLY" => Self::Refused,
+            "NOPERM" => Self::Refused,
+            "READONLY" => Self::ReadOnly,
             "OOM" => Self::OutOfMemory,
             "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "BUSY" | "MISCONF" | "NOREPLICAS" => {
                 Self::Unavailable
@@ -81,7 +84,12 @@ impl CommandError {
                 Self::Quota
             }
             _ if message.contains("OOM command not allowed") => Self::OutOfMemory,
-            _ if message.contains("no permissions") || message.contains("READONLY") => Self::Refused,
+            // Redis 6 puts its own words before those of a command that fails in a script.
+            _ if message.contains("no permissions") || message.contains("can't run this command") => {
+                Self::Refused
+            }
+            _ if message.contains("READONLY") => Self::ReadOnly,
+            _ if message.contains("WRONGTYPE") => Self::WrongType,
             _ => Self::Other,
         }
     }
@@ -92,6 +100,7 @@ impl CommandError {
         match self {
             Self::NoScript => "NOSCRIPT",
             Self::Refused => "not permitted",
+            Self::ReadOnly => "read only replica",
             Self::OutOfMemory => "out of memory",
             Self::Unavailable => "unavailable",
             Self::Quota => "quota reached",

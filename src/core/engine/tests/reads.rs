@@ -411,3 +411,54 @@ fn without_room_the_driver_is_told_to_go_on_alone() {
     };
     assert_eq!(world.engine.begin_read(call, world.now), None);
 }
+
+#[test]
+fn long_keys_are_bounded_by_their_bytes() {
+    let mut world = World::new();
+    let mut refused = 0;
+    for request in 1..=300 {
+        let key = std::format!("{request}{}", "x".repeat(30_000));
+        let call = crate::core::ReadCall {
+            request: crate::core::RequestId(request),
+            cache: world.cache,
+            connection: world.link,
+            key: &key,
+            ttl: None,
+            load: true,
+            anchored: true,
+        };
+        refused += u32::from(world.engine.begin_read(call, world.now).is_none());
+    }
+    assert!((100..200).contains(&refused), "{refused}");
+}
+
+#[test]
+fn a_lost_promise_frees_its_followers_at_once() {
+    let mut world = World::new();
+    world.read(1, "k");
+    world.answer();
+    let follower = world.read(2, "k");
+    assert!(world.engine.lost(follower, world.now));
+    world.pass(0.0, 2..=2, false);
+    world.engine.woken(follower, world.now);
+    let other = world.read_with(2, "unrelated", false);
+    world.answer();
+    world.callbacks();
+    world.answer();
+    assert!(world.served.contains_key(&follower) && world.served.contains_key(&other));
+}
+
+#[test]
+fn a_reply_over_the_limit_does_not_take_the_connection_down() {
+    let mut world = World::new();
+    for request in 1..=4 {
+        world.read(request, "k");
+        for (batch, owner, _) in core::mem::take(&mut world.wire) {
+            world.engine.send_failed(batch, crate::core::ErrorKind::TooLarge, world.now);
+            assert!(world.engine.snapshot(world.link).expect("exists").is_ready, "{owner:?}");
+        }
+        world.read_with(request, "other", false);
+        world.callbacks();
+        world.answer();
+    }
+}

@@ -219,3 +219,90 @@ fn without_configuration_a_write_is_refused() {
     assert_eq!(world.not_applied.get(&op), Some(&(InvalidationState::Refused, true)));
     world.assert_idle();
 }
+
+#[test]
+fn a_replica_in_a_failover_leaves_an_invalidation_pending() {
+    let mut world = in_an_outage();
+    world.invalidate(5, &["k"]);
+    world.now += 30_000.0;
+    world.read(6, "k");
+    let replica = r#"{"error":"READONLY You can't write against a read only replica."}"#;
+    world.answer_with(200, &std::format!("[{replica},{replica}]"));
+    assert_eq!(world.engine.stats(world.link).expect("exists").journal, 1, "it is not given up");
+    world.callbacks();
+    for _ in 0..5 {
+        world.pass(1000.0, 5..=6, false);
+        world.answer();
+    }
+    assert_eq!(world.engine.stats(world.link).expect("exists").journal, 0);
+    assert!(!world.redis.contains_key("leeward:k::k"));
+}
+
+#[test]
+fn who_reads_again_is_bound_by_what_was_invalidated_meanwhile() {
+    let mut world = filled();
+    world.now += 20_000.0; // no longer remembered as hot
+    let dead = world.read(2, "k");
+    let old = world.read(3, "k");
+    world.wire.clear(); // request 2 has died, and its batch with it
+    let invalidation = world.invalidate(4, &["k"]);
+    world.refuse();
+    assert_eq!(world.not_applied.get(&invalidation), Some(&(InvalidationState::Pending, false)));
+    world.pass(2000.0, 3..=3, false);
+    let young = world.read(5, "k");
+    assert!(
+        world.wire.iter().any(|(.., body)| body.contains("drop") || body.contains("df468")),
+        "{:?}",
+        world.wire
+    );
+    world.answer();
+    world.callbacks();
+    world.answer();
+    for op in [old, young] {
+        assert_ne!(world.served[&op].outcome, Outcome::Hit, "the entry of before was served");
+    }
+    assert!(!world.served.contains_key(&dead));
+}
+
+#[test]
+fn thousands_of_keys_are_invalidated_at_once_and_the_cache_goes_on() {
+    let mut world = filled();
+    let keys: std::vec::Vec<std::string::String> = (0..5_000).map(|n| std::format!("k{n}")).collect();
+    let keys: std::vec::Vec<&str> = keys.iter().map(std::string::String::as_str).collect();
+    let op = world.invalidate(2, &keys);
+    world.answer();
+    assert!(world.applied.contains_key(&op));
+    let hit = world.read(3, "k");
+    world.answer();
+    assert_eq!(world.served[&hit].outcome, Outcome::Hit);
+    world.assert_idle();
+}
+
+#[test]
+fn what_the_journal_has_no_room_for_is_refused_and_everything_is_fenced() {
+    let mut world = in_an_outage();
+    let keys: std::vec::Vec<std::string::String> = (0..5_000).map(|n| std::format!("k{n}")).collect();
+    let keys: std::vec::Vec<&str> = keys.iter().map(std::string::String::as_str).collect();
+    let op = world.invalidate(5, &keys);
+    assert_eq!(world.not_applied.get(&op), Some(&(InvalidationState::Refused, false)));
+    assert_eq!(world.engine.stats(world.link).expect("exists").journal, 4_096);
+    world.now += 60_000.0;
+    let read = world.read(6, "k");
+    world.callbacks();
+    assert_eq!(world.served[&read].reason, Some(Bypass::PendingInvalidation));
+}
+
+#[test]
+fn a_set_is_stored_though_the_server_has_forgotten_its_scripts() {
+    let mut world = filled();
+    world.invalidate(2, &["other"]);
+    world.answer();
+    let read = crate::core::redis::script::Script::Read.sha();
+    world.known.retain(|sha| sha == read);
+    let op = world.set(3, "k");
+    for _ in 0..4 {
+        world.answer();
+    }
+    assert_eq!(world.applied.get(&op), Some(&true));
+    world.assert_idle();
+}

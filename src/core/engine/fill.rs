@@ -1,0 +1,185 @@
+//! Fills: the callback's value, encoded and stored behind the answer.
+
+use alloc::string::String;
+
+use super::exchange::{Lane, Slot};
+use super::op::{Op, ReadStep};
+use super::{Effect, Encoded, Engine, OpId, Served};
+use crate::core::entry::Header;
+use crate::core::error::ErrorKind;
+use crate::core::event::EventKind;
+use crate::core::flight::Stage;
+use crate::core::key::Key;
+use crate::core::redis::command::Command;
+use crate::core::redis::reply::{self, CommandError, Reply};
+use crate::core::redis::script::Script;
+use crate::core::time::{Millis, Timestamp};
+
+/// The largest encoded value. Servers take requests of 10 MB on most plans, and a text grows when it is written as JSON.
+pub(super) const MAX_VALUE: usize = 4 << 20;
+
+impl Engine {
+    /// The callback's value is encoded.
+    pub fn encoded(&mut self, id: OpId, encoded: Encoded, host: f64) -> bool {
+        let now = self.now(host);
+        let Some((lane, read)) = self.reading(id) else { return false };
+        let ReadStep::Encoding { ttl, cost } = read.step else { return true };
+        if encoded.size > MAX_VALUE {
+            return self.unencodable(id, "$", "it is over 4 MiB when encoded", host);
+        }
+        if let Some(flight) = read.flight
+            && let Some(flight) = self.flights.get_mut(flight)
+        {
+            flight.stage = Stage::Computed;
+            let value = flight.value;
+            self.push(lane.request, Effect::Share(id, value));
+            self.push(lane.request, Effect::Settle(value));
+        }
+        let storable = self.reading(id).is_some_and(|(_, read)| read.generation.is_some());
+        let ready = self.peer(lane.connection).is_some_and(|peer| peer.connection.is_ready());
+        if storable && ready {
+            if lane.anchored {
+                self.push(lane.request, Effect::Background(id));
+            }
+            self.serve_computed(id, None, now);
+            self.send_fill(id, encoded, ttl, cost, now);
+        } else {
+            self.serve_computed(id, Some(false), now);
+            if storable {
+                self.note_fill(id, false, Some("down"), now);
+            }
+            self.end_own_flight(id, Stage::NotStored);
+            self.finish(id);
+        }
+        true
+    }
+
+    /// The callback's value cannot be encoded: where in it, and why.
+    pub fn unencodable(&mut self, id: OpId, path: &str, reason: &str, host: f64) -> bool {
+        let now = self.now(host);
+        let Some((lane, read)) = self.reading(id) else { return false };
+        if !matches!(read.step, ReadStep::Encoding { .. }) {
+            return true;
+        }
+        let key = read.key.clone();
+        let event = EventKind::Unstorable {
+            key: self.name(lane.cache, &key),
+            path: String::from(path),
+            reason: String::from(reason),
+        };
+        self.report(lane.request, lane.cache, now, event);
+        self.unstorable(id, now);
+        true
+    }
+
+    pub(super) fn send_fill(
+        &mut self,
+        id: OpId,
+        encoded: Encoded,
+        ttl: Millis,
+        cost: Millis,
+        now: Timestamp,
+    ) {
+        let Some((lane, read)) = self.reading(id) else { return };
+        let (key, resent) = (read.key.clone(), read.resent);
+        let generation = read.generation.clone().unwrap_or_default();
+        let command = self.fill_command(lane, &key, &generation, encoded, ttl, cost, "", resent);
+        let batch = self.enqueue(lane, None, encoded.size, command, Slot::Fill { op: id });
+        let deadline = now.after(self.config(lane.cache).map_or(Millis::ZERO, |config| config.write));
+        self.set_step(id, ReadStep::Filling { batch, encoded, ttl, cost });
+        self.set_due(id, Some(deadline));
+    }
+
+    /// The fill script's command; with a nonce it is that of a `set`.
+    #[allow(clippy::too_many_arguments, reason = "they are the script's")]
+    pub(super) fn fill_command(
+        &mut self,
+        lane: Lane,
+        key: &Key,
+        generation: &str,
+        encoded: Encoded,
+        ttl: Millis,
+        cost: Millis,
+        nonce: &str,
+        by_text: bool,
+    ) -> Command {
+        let by_hash = self.by_hash(lane, Script::Fill) && !by_text;
+        let build = self.config(lane.cache).map(|config| config.build.clone()).unwrap_or_default();
+        let ttl = alloc::format!("{}", ttl.get());
+        let suffix = Header::suffix(encoded.kind, cost);
+        let before = [generation, &build, &ttl, &suffix];
+        Command::script_with_value(Script::Fill, by_hash, key.redis(), &before, &[nonce])
+    }
+
+    pub(super) fn fill_replied(&mut self, id: OpId, reply: &Reply, body: &[u8], now: Timestamp) {
+        let Some((lane, read)) = self.reading(id) else { return };
+        let ReadStep::Filling { encoded, ttl, cost, .. } = read.step else { return };
+        let (key, resent) = (read.key.clone(), read.resent);
+        match reply {
+            reply if reply::is_ok(body, reply) => {
+                if let Some(peer) = self.peer_mut(lane.connection) {
+                    peer.hot.insert(&key, now);
+                }
+                self.conclude_fill(id, Stage::Stored, None, now);
+            }
+            Reply::Error(CommandError::NoScript) if !resent => {
+                if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
+                    read.resent = true;
+                }
+                self.send_fill(id, encoded, ttl, cost, now);
+            }
+            Reply::Error(error) => {
+                self.report_command(lane, *error, now);
+                self.conclude_fill(id, Stage::NotStored, Some(error.name()), now);
+            }
+            reply if reply::says(body, reply, "overtaken").is_some() => {
+                self.conclude_fill(id, Stage::NotStored, Some("overtaken"), now);
+            }
+            _ => self.conclude_fill(id, Stage::NotStored, Some("malformed reply"), now),
+        }
+    }
+
+    pub(super) fn fill_failed(&mut self, id: OpId, kind: ErrorKind, now: Timestamp) {
+        let Some((_, read)) = self.reading(id) else { return };
+        if matches!(read.step, ReadStep::Filling { .. }) {
+            self.conclude_fill(id, Stage::NotStored, Some(kind.name()), now);
+        }
+    }
+
+    fn conclude_fill(&mut self, id: OpId, stage: Stage, reason: Option<&'static str>, now: Timestamp) {
+        self.note_fill(id, stage == Stage::Stored, reason, now);
+        self.end_own_flight(id, stage);
+        let held = self.ops.get_mut(&id).and_then(Op::read_mut).and_then(|read| read.held.take());
+        if let Some(served) = held {
+            self.serve(id, Served { stored: Some(stage == Stage::Stored), ..served }, now);
+        }
+        self.finish(id);
+    }
+
+    pub(super) fn note_fill(&mut self, id: OpId, stored: bool, reason: Option<&'static str>, now: Timestamp) {
+        let Some((lane, read)) = self.reading(id) else { return };
+        let key = read.key.clone();
+        if let Some(peer) = self.peer_mut(lane.connection) {
+            match (stored, reason) {
+                (true, _) => peer.stats.fills += 1,
+                (false, Some("overtaken")) => peer.stats.fills_refused += 1,
+                (false, _) => peer.stats.fills_failed += 1,
+            }
+        }
+        let event = EventKind::Fill { key: self.name(lane.cache, &key), stored, reason };
+        self.report(lane.request, lane.cache, now, event);
+    }
+
+    /// The value is the caller's alone; the key is passed through for a while.
+    pub(super) fn unstorable(&mut self, id: OpId, now: Timestamp) {
+        let Some((lane, read)) = self.reading(id) else { return };
+        let key = read.key.clone();
+        if let Some(peer) = self.peer_mut(lane.connection) {
+            peer.barred.insert(&key, now);
+            peer.stats.unstorable += 1;
+        }
+        self.serve_computed(id, Some(false), now);
+        self.end_own_flight(id, Stage::Unstorable);
+        self.finish(id);
+    }
+}
