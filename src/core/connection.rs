@@ -155,7 +155,8 @@ impl Connection {
 
     /// An exchange succeeded; `attempt` is its number if it was one.
     pub(crate) fn succeeded(&mut self, attempt: Option<u32>, now: Timestamp) -> Option<Change> {
-        if !self.speaks(attempt) {
+        // An answer that comes while it is down shows that Redis is there, whoever asked.
+        if !self.speaks(attempt) && !matches!(self.state, State::Down { .. }) {
             return None;
         }
         self.in_a_row = 0;
@@ -295,6 +296,14 @@ mod tests {
         let snapshot = connection.snapshot(|t| t);
         assert!(snapshot.is_open && !snapshot.is_ready);
         assert_eq!((snapshot.failures, snapshot.last_error), (5, Some(ErrorKind::Server)));
+    }
+
+    #[test]
+    fn an_answer_that_comes_while_it_is_down_ends_that() {
+        let mut connection = Connection::new(true);
+        connection.admit(at(0), at(250));
+        connection.failed(Some(1), ErrorKind::Timeout, at(250), &mut random());
+        assert!(connection.succeeded(None, at(251)).is_some_and(|change| change.to == StateName::Ready));
     }
 
     #[test]

@@ -66,6 +66,8 @@ describe("redisCache", () => {
       await redisCache(() => "next", ["key"]);
       return fills().length > 0;
     });
+    // A read that overtakes the fill would store "not found" in its place.
+    await stage.gateway.idle();
     await found(["key"], "next");
   });
 
