@@ -59,10 +59,8 @@ export const CASES: readonly FaultCase[] = [
   cause("a reply over the limit", "oversize", "too-large", /over the size limit/, { megabytes: 17 }),
   redis("LOADING Redis is loading the dataset in memory", "server", /redis answered/),
   redis("OOM command not allowed when used memory > 'maxmemory'", "server", /redis answered/),
-  {
-    ...redis("READONLY You can't write against a read only replica", "server", /redis answered/),
-    write: "refused",
-  },
+  // A replica that has become one may be a primary again soon.
+  redis("READONLY You can't write against a read only replica", "server", /redis answered/),
   { ...redis("NOPERM this user has no permissions", "server", /redis answered/), write: "refused" },
   redis("ERR max daily request limit exceeded", "server", /redis answered/),
 ];

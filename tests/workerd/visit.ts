@@ -56,6 +56,8 @@ export interface Thrown {
   /** It is the very object that the callback threw, or the reason of the caller's signal. */
   own: boolean;
   leeward: boolean;
+  /** Its fields, as JSON says them. */
+  printed: string;
   code?: unknown;
   state?: unknown;
   kind?: unknown;

@@ -141,7 +141,8 @@ async function perform(kept: Kept, client: Pick<Cache, "getOrSet">, call: Call):
 function describe(error: unknown, thrown: unknown): Thrown {
   const { name, message, code, state, kind, retryable, keys } = error as Error & Record<string, unknown>;
   const leeward = isLeewardError(error);
-  return { name, message, own: error === thrown, leeward, code, state, kind, retryable, keys };
+  const printed = JSON.stringify(error);
+  return { name, message, own: error === thrown, leeward, printed, code, state, kind, retryable, keys };
 }
 
 function stateOf(visit: Visit, env: unknown): State {
