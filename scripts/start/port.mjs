@@ -29,8 +29,17 @@ export function isFree(port) {
   );
 }
 
-/** @returns {Promise<number>} a port that nobody listens on at this moment */
-export function freePort() {
+/**
+ * A port that nobody listens on at this moment. By chance, below the range from which the system gives ports to whoever asks
+ * for any: one of those may be gone again before it is used.
+ *
+ * @returns {Promise<number>}
+ */
+export async function freePort() {
+  for (let tries = 0; tries < 50; tries++) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000);
+    if (await isFree(port)) return port;
+  }
   return listen(0);
 }
 

@@ -155,8 +155,8 @@ describe.each(RUNTIMES)("the leader of 100 first requests of one key, $name", (r
     await stage.settled();
   });
 
-  test("may have its request ended by the runtime while Redis is asked, which costs only itself", async () => {
-    // Nothing keeps the leader's request alive: what it has anchored has been settled by its own deadline, and it dies.
+  test("may have its request ended by the runtime while its callback runs, which costs only itself", async () => {
+    // Its callback never settles. What it has anchored is settled at the flight's deadline; then the runtime ends it.
     const stage = await startStage(runtime);
     const leader = stage.isolate.send("/", {
       ...visit({ never: "alone" }),

@@ -92,6 +92,8 @@ pub(super) struct WriteKey {
     pub(super) state: KeyState,
     /// Whether the journal holds it.
     pub(super) listed: bool,
+    /// Its place in the call: errors name keys in the order in which they were given.
+    pub(super) place: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

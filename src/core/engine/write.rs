@@ -31,9 +31,11 @@ impl Engine {
         let now = self.now(host);
         let config = self.config(call.cache)?;
         let (default_ttl, deadline) = (config.ttl, now.after(config.write));
-        let unsent = WriteKey { state: KeyState::Open, listed: true };
-        let mut keys: BTreeMap<Key, WriteKey> =
-            call.keys.iter().map(|key| (Key::new(&config.prefix, key), unsent)).collect();
+        let mut keys: BTreeMap<Key, WriteKey> = BTreeMap::new();
+        for (place, key) in call.keys.iter().enumerate() {
+            let unsent = WriteKey { state: KeyState::Open, listed: true, place };
+            keys.entry(Key::new(&config.prefix, key)).or_insert(unsent);
+        }
         let start = self.tick();
         let peer = self.peers.get_mut(call.connection.0 as usize)?;
         let enabled = peer.endpoint.is_some();
@@ -274,25 +276,15 @@ impl Engine {
     fn conclude_write(&mut self, id: OpId, reason: Option<&'static str>, now: Timestamp) {
         let Some((lane, _)) = self.writing(id) else { return };
         let Some(write) = self.ops.get_mut(&id).and_then(Op::write_mut) else { return };
-        let applied: Vec<Key> = keys_in(write, |state| state == KeyState::Applied);
-        let missing: Vec<Key> = keys_in(write, |state| state != KeyState::Applied);
+        let applied: Vec<Key> = keys_in(write, |known| known.state == KeyState::Applied);
+        let missing: Vec<Key> = keys_in(write, |known| known.state != KeyState::Applied);
         let storable = write.set.as_ref().is_some_and(|set| set.generation.is_some());
         let too_large = write.set.as_ref().is_some_and(|set| set.encoded.size > MAX_VALUE);
         // What is not in the journal will not be sent again.
-        let pending: Vec<Key> = write
-            .keys
-            .iter()
-            .filter(|(_, known)| known.state == KeyState::Open && known.listed)
-            .map(|(key, _)| key.clone())
-            .collect();
-        let refused: Vec<Key> = write
-            .keys
-            .iter()
-            .filter(|(_, known)| {
-                known.state == KeyState::Refused || (known.state == KeyState::Open && !known.listed)
-            })
-            .map(|(key, _)| key.clone())
-            .collect();
+        let pending = keys_in(write, |known| known.state == KeyState::Open && known.listed);
+        let refused = keys_in(write, |known| {
+            known.state == KeyState::Refused || (known.state == KeyState::Open && !known.listed)
+        });
         let mut unlisted = Vec::new();
         for known in write.keys.values_mut().filter(|known| !known.listed) {
             known.listed = true;
@@ -421,7 +413,7 @@ impl Engine {
 
     fn open_keys(&self, id: OpId) -> Vec<Key> {
         match self.ops.get(&id).map(|op| &op.kind) {
-            Some(Kind::Write(write)) => keys_in(write, |state| state == KeyState::Open),
+            Some(Kind::Write(write)) => keys_in(write, |known| known.state == KeyState::Open),
             _ => Vec::new(),
         }
     }
@@ -438,6 +430,10 @@ impl Engine {
     }
 }
 
-fn keys_in(write: &Write, state: impl Fn(KeyState) -> bool) -> Vec<Key> {
-    write.keys.iter().filter(|(_, known)| state(known.state)).map(|(key, _)| key.clone()).collect()
+/// The keys in such a state, in the order in which they were given.
+fn keys_in(write: &Write, pick: impl Fn(&WriteKey) -> bool) -> Vec<Key> {
+    let mut keys: Vec<(usize, &Key)> =
+        write.keys.iter().filter(|(_, known)| pick(known)).map(|(key, known)| (known.place, key)).collect();
+    keys.sort_unstable();
+    keys.into_iter().map(|(_, key)| key.clone()).collect()
 }
