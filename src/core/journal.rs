@@ -56,9 +56,12 @@ pub(crate) struct Journal {
 impl Journal {
     /// Raises a fence, or raises it anew; the call that does sends the drop, a replay is due at `due`. `false`: there is no
     /// room, and the key is unlisted until `settle_unlisted`.
-    pub(crate) fn raise(&mut self, key: &Key, raised: Seq, due: Timestamp) -> bool {
+    pub(crate) fn raise(&mut self, key: &Key, raised: Seq, now: Timestamp, due: Timestamp) -> bool {
         if !self.fences.contains_key(key) {
-            if self.fences.len() >= MAX_KEYS || self.bytes + key.len() > MAX_BYTES {
+            if !self.has_room(key) {
+                self.sweep(now);
+            }
+            if !self.has_room(key) {
                 self.unlisted += 1;
                 return false;
             }
@@ -66,6 +69,10 @@ impl Journal {
         }
         self.fences.insert(key.clone(), Fence { raised, state: FenceState::Pending { due } });
         true
+    }
+
+    fn has_room(&self, key: &Key) -> bool {
+        self.fences.len() < MAX_KEYS && self.bytes + key.len() <= MAX_BYTES
     }
 
     /// The drop of an unlisted key was acknowledged, or (`refused_until`) was not.
@@ -123,7 +130,7 @@ impl Journal {
     }
 
     /// Forgets refused fences that have run out.
-    pub(crate) fn sweep(&mut self, now: Timestamp) {
+    fn sweep(&mut self, now: Timestamp) {
         let bytes = &mut self.bytes;
         self.fences.retain(|key, fence| {
             let over = matches!(fence.state, FenceState::Refused { until } if until <= now);
@@ -154,10 +161,10 @@ mod tests {
     #[test]
     fn the_acknowledgement_of_an_older_drop_does_not_count() {
         let mut journal = Journal::default();
-        journal.raise(&key("a"), Seq(5), NOW);
+        journal.raise(&key("a"), Seq(5), NOW, NOW);
         journal.acknowledge(&key("a"), Seq(4));
         assert_eq!(journal.cover(&key("a"), Seq(9), NOW), Some(Cover::Pending));
-        journal.raise(&key("a"), Seq(8), NOW);
+        journal.raise(&key("a"), Seq(8), NOW, NOW);
         journal.acknowledge(&key("a"), Seq(6));
         assert_eq!(journal.cover(&key("a"), Seq(9), NOW), Some(Cover::Pending));
         journal.acknowledge(&key("a"), Seq(10));
@@ -168,7 +175,7 @@ mod tests {
     #[test]
     fn a_fence_covers_only_reads_that_begin_after_it() {
         let mut journal = Journal::default();
-        journal.raise(&key("a"), Seq(5), NOW);
+        journal.raise(&key("a"), Seq(5), NOW, NOW);
         assert_eq!(journal.cover(&key("a"), Seq(4), NOW), None);
         assert_eq!(journal.cover(&key("a"), Seq(6), NOW), Some(Cover::Pending));
         assert_eq!(journal.cover(&key("b"), Seq(6), NOW), None);
@@ -177,7 +184,7 @@ mod tests {
     #[test]
     fn a_refused_fence_stays_until_its_time() {
         let mut journal = Journal::default();
-        journal.raise(&key("a"), Seq(5), NOW);
+        journal.raise(&key("a"), Seq(5), NOW, NOW);
         journal.refuse(&key("a"), LATER);
         assert_eq!(journal.cover(&key("a"), Seq(6), NOW), Some(Cover::Refused));
         assert!(journal.due(LATER, 10).is_empty());
@@ -189,13 +196,13 @@ mod tests {
     fn a_full_journal_fences_everything_until_the_key_without_room_is_acknowledged() {
         let mut journal = Journal::default();
         for n in 0..MAX_KEYS {
-            assert!(journal.raise(&key(&format!("{n}")), Seq(1), NOW));
+            assert!(journal.raise(&key(&format!("{n}")), Seq(1), NOW, NOW));
         }
-        assert!(!journal.raise(&key("one more"), Seq(2), NOW));
+        assert!(!journal.raise(&key("one more"), Seq(2), NOW, NOW));
         assert_eq!(journal.cover(&key("any"), Seq(3), NOW), Some(Cover::Refused));
         journal.settle_unlisted(None);
         assert_eq!(journal.cover(&key("any"), Seq(3), NOW), None);
-        assert!(!journal.raise(&key("one more"), Seq(2), NOW));
+        assert!(!journal.raise(&key("one more"), Seq(2), NOW, NOW));
         journal.settle_unlisted(Some(LATER));
         assert_eq!(journal.cover(&key("any"), Seq(3), NOW), Some(Cover::Refused));
         assert_eq!(journal.cover(&key("any"), Seq(3), LATER), None);
@@ -206,13 +213,13 @@ mod tests {
     fn the_bytes_of_keys_are_bounded_and_given_back() {
         let mut journal = Journal::default();
         let long = |n: usize| key(&format!("{n}{}", "x".repeat(30_000)));
-        let count = (0..100).take_while(|n| journal.raise(&long(*n), Seq(1), NOW)).count();
+        let count = (0..100).take_while(|n| journal.raise(&long(*n), Seq(1), NOW, NOW)).count();
         assert!((30..40).contains(&count), "{count}");
         for n in 0..count {
             journal.acknowledge(&long(n), Seq(2));
         }
         assert_eq!(journal.bytes, 0);
-        journal.raise(&long(0), Seq(3), NOW);
+        journal.raise(&long(0), Seq(3), NOW, NOW);
         journal.refuse(&long(0), LATER);
         journal.sweep(LATER);
         assert_eq!(journal.bytes, 0);
@@ -221,7 +228,7 @@ mod tests {
     #[test]
     fn a_postponed_drop_is_due_later() {
         let mut journal = Journal::default();
-        journal.raise(&key("a"), Seq(1), NOW);
+        journal.raise(&key("a"), Seq(1), NOW, NOW);
         assert_eq!(journal.due(NOW, 10), [key("a")]);
         journal.postpone(&key("a"), NOW, Millis::new(10));
         assert!(journal.due(NOW, 10).is_empty());

@@ -167,7 +167,6 @@ impl Engine {
         if load && peer.barred.contains(&key, now) {
             return self.run(id, Some(Bypass::PassThrough), now);
         }
-        peer.journal.sweep(now);
         let cover = peer.journal.cover(&key, start, now);
         let hot = peer.hot.contains(&key, now);
         if self.may_share(id) {

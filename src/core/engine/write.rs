@@ -41,7 +41,7 @@ impl Engine {
         let enabled = peer.endpoint.is_some();
         if enabled {
             for (key, known) in &mut keys {
-                known.listed = peer.journal.raise(key, start, deadline);
+                known.listed = peer.journal.raise(key, start, now, deadline);
                 peer.hot.remove(key);
                 self.flights.void(call.connection, key);
             }
@@ -282,9 +282,8 @@ impl Engine {
         let too_large = write.set.as_ref().is_some_and(|set| set.encoded.size > MAX_VALUE);
         // What is not in the journal will not be sent again.
         let pending = keys_in(write, |known| known.state == KeyState::Open && known.listed);
-        let refused = keys_in(write, |known| {
-            known.state == KeyState::Refused || (known.state == KeyState::Open && !known.listed)
-        });
+        let not_permitted = keys_in(write, |known| known.state == KeyState::Refused);
+        let without_room = keys_in(write, |known| known.state == KeyState::Open && !known.listed);
         let mut unlisted = Vec::new();
         for known in write.keys.values_mut().filter(|known| !known.listed) {
             known.listed = true;
@@ -307,7 +306,8 @@ impl Engine {
                 (false, _) => self.conclude_set(id, false, None, now),
             };
         }
-        let state = if refused.is_empty() { InvalidationState::Pending } else { InvalidationState::Refused };
+        let lost = !not_permitted.is_empty() || !without_room.is_empty();
+        let state = if lost { InvalidationState::Refused } else { InvalidationState::Pending };
         if let Some(peer) = self.peer_mut(lane.connection) {
             match state {
                 InvalidationState::Pending => peer.stats.invalidations_pending += 1,
@@ -322,9 +322,10 @@ impl Engine {
             self.report_write(lane, &pending, InvalidationState::Pending, reason, false, now);
             self.start_replay(lane, now);
         }
-        if !refused.is_empty() {
-            let reason = Some("not permitted, or no room in the journal");
-            self.report_write(lane, &refused, InvalidationState::Refused, reason, false, now);
+        for (keys, reason) in [(not_permitted, "not permitted"), (without_room, "no room in the journal")] {
+            if !keys.is_empty() {
+                self.report_write(lane, &keys, InvalidationState::Refused, Some(reason), false, now);
+            }
         }
         let keys = missing.iter().map(|key| String::from(key.user())).collect();
         self.push(lane.request, Effect::NotApplied { op: id, state, disabled: false, keys });
