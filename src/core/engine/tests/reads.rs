@@ -462,3 +462,19 @@ fn a_reply_over_the_limit_does_not_take_the_connection_down() {
         world.answer();
     }
 }
+
+#[test]
+fn who_waited_for_a_hung_attempt_does_not_make_the_next_one() {
+    let mut world = World::new();
+    for request in 1..=20 {
+        world.read(request, &std::format!("k{request}"));
+    }
+    // The timers of those who wait fire before the one of the request that made the attempt.
+    world.pass(250.0, 2..=20, false);
+    world.now -= 250.0;
+    world.pass(250.0, 1..=1, false);
+    assert_eq!(world.callbacks(), 20);
+    assert_eq!(world.sent().0, 1);
+    assert_eq!(world.engine.snapshot(world.link).expect("exists").attempts, 1);
+    world.assert_idle();
+}
