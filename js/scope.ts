@@ -100,10 +100,13 @@ export class Scope {
         return true;
       }
       case Code.Anchor:
-        this.#keepAlive(shared.add(core.target()).promise);
+        this.#keepAlive(shared.add(core.target()).kept);
         return true;
       case Code.Settle:
         shared.settle(core.target());
+        return true;
+      case Code.Abandon:
+        shared.abandon(core.target());
         return true;
       case Code.Report:
         this.#owner.emit({

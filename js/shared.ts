@@ -6,17 +6,32 @@
 import type { Text } from "./value.ts";
 
 export class Shared {
+  /** What others wait for. */
   readonly promise: Promise<void>;
-  readonly settle: () => void;
+  /** What the request that made it is kept alive for. */
+  readonly kept: Promise<void>;
   /** The value that the followers of a flight may take; each decodes a copy of his own. */
   text: Text | undefined;
+  #settle: () => void = () => {};
+  #release: () => void = () => {};
 
   constructor() {
-    let settle: () => void = () => {};
     this.promise = new Promise<void>((resolve) => {
-      settle = resolve;
+      this.#settle = resolve;
     });
-    this.settle = settle;
+    this.kept = new Promise<void>((resolve) => {
+      this.#release = resolve;
+    });
+  }
+
+  settle(): void {
+    this.#settle();
+    this.#release();
+  }
+
+  /** Nobody waits any more: workerd warns of each request that is woken after its end. */
+  abandon(): void {
+    this.#release();
   }
 }
 
@@ -47,5 +62,11 @@ export class SharedTable {
     const shared = this.#all.get(id);
     this.#all.delete(id);
     shared?.settle();
+  }
+
+  abandon(id: number): void {
+    const shared = this.#all.get(id);
+    this.#all.delete(id);
+    shared?.abandon();
   }
 }

@@ -27,6 +27,7 @@ pub enum Code {
     Abort,
     Anchor,
     Settle,
+    Abandon,
     Share,
     Await,
     Run,
@@ -292,6 +293,7 @@ impl Core {
             Some(Effect::Abort(_)) => Code::Abort,
             Some(Effect::Anchor(_)) => Code::Anchor,
             Some(Effect::Settle(_)) => Code::Settle,
+            Some(Effect::Abandon(_)) => Code::Abandon,
             Some(Effect::Share(..)) => Code::Share,
             Some(Effect::Await(..)) => Code::Await,
             Some(Effect::Run(_)) => Code::Run,
@@ -337,6 +339,7 @@ impl Core {
             Some(
                 Effect::Anchor(shared)
                 | Effect::Settle(shared)
+                | Effect::Abandon(shared)
                 | Effect::Share(_, shared)
                 | Effect::Await(_, shared)
                 | Effect::Decode(_, Source::Shared(shared)),

@@ -134,6 +134,9 @@ pub enum Effect {
     Anchor(SharedId),
     /// Settle the promise of that number, which this request made. What it holds is kept until its waiters are done.
     Settle(SharedId),
+    /// Keep the request alive for the promise no longer, and leave it unsettled: the time of those who wait for it is up, too.
+    /// Their requests may have ended by now, and runtimes warn of each that is woken then.
+    Abandon(SharedId),
     /// Let the value that the operation holds be found under this promise.
     Share(OpId, SharedId),
     /// Call `woken` when the promise settles.

@@ -310,14 +310,15 @@ impl Engine {
         }
     }
 
-    fn settle_attempt(&mut self, batch: &Batch) {
+    /// Gives those who wait for the attempt its verdict; `late`: their own timers have given it.
+    fn settle_attempt(&mut self, batch: &Batch, late: bool) {
         let Some(verdict) = batch.verdict else { return };
         if let Some(peer) = self.peer_mut(batch.connection)
             && peer.attempt == Some(verdict)
         {
             peer.attempt = None;
         }
-        self.push(batch.request, Effect::Settle(verdict));
+        self.push(batch.request, if late { Effect::Abandon(verdict) } else { Effect::Settle(verdict) });
     }
 
     fn succeeded(&mut self, batch: Batch, replies: Vec<Reply>, body: &[u8], now: Timestamp) {
@@ -331,7 +332,7 @@ impl Engine {
         if let Some(change) = change {
             self.report_change(batch.request, batch.cache, now, change, None);
         }
-        self.settle_attempt(&batch);
+        self.settle_attempt(&batch, false);
         let lane = batch.lane();
         let sent = batch.sent.unwrap_or_default();
         for ((_, slot), reply) in batch.commands.into_iter().zip(replies) {
@@ -366,7 +367,7 @@ impl Engine {
         if let Some(change) = change {
             self.report_change(batch.request, batch.cache, now, change, Some(failure));
         }
-        self.settle_attempt(&batch);
+        self.settle_attempt(&batch, failure.kind == ErrorKind::Timeout);
         for (_, slot) in batch.commands {
             if !batch.waiting.contains(&slot.op()) {
                 continue;

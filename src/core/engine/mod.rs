@@ -367,6 +367,16 @@ impl Engine {
         }
     }
 
+    /// Gives up a flight at its deadline: those who follow it have the same one.
+    fn abandon_flight(&mut self, leader: RequestId, id: FlightId) {
+        let Some(flight) = self.flights.get(id) else { return };
+        let promises = [flight.value, flight.verdict];
+        self.flights.end(id, super::flight::Stage::Failed);
+        for promise in promises {
+            self.push(leader, Effect::Abandon(promise));
+        }
+    }
+
     fn name(&self, cache: CacheId, key: &Key) -> String {
         if self.config(cache).is_some_and(|config| config.debug) {
             key.user().to_string()

@@ -304,7 +304,11 @@ impl Engine {
             }
             _ => {
                 self.set_due(id, None);
-                self.end_own_flight(id, Stage::Failed);
+                let Some((lane, _)) = self.reading(id) else { return };
+                let flight = self.ops.get_mut(&id).and_then(Op::read_mut).and_then(|read| read.flight.take());
+                if let Some(flight) = flight {
+                    self.abandon_flight(lane.request, flight);
+                }
             }
         }
     }

@@ -216,7 +216,7 @@ impl World {
                     self.wire.retain(|(sent, ..)| *sent != batch);
                     self.aborted.push(batch);
                 }
-                Effect::Anchor(_) | Effect::Share(..) | Effect::Background(_) => {}
+                Effect::Anchor(_) | Effect::Abandon(_) | Effect::Share(..) | Effect::Background(_) => {}
                 Effect::Finished(op) => self.waits.retain(|(waiting, _)| *waiting != op),
                 Effect::Settle(promise) => {
                     let woken: Vec<OpId> =
