@@ -6,7 +6,7 @@
 import { checkFault, FAULTS } from "./fault.mjs";
 
 /** @typedef {import("./fault.mjs").FaultName} FaultName */
-/** @typedef {import("./fault.mjs").FaultOptions} FaultOptions */
+/** @typedef {import("./fault-options.mjs").FaultOptions} FaultOptions */
 
 /**
  * @typedef {object} FaultState

@@ -9,38 +9,18 @@
 import { STATUS_CODES } from "node:http";
 import { jsonAnswer } from "./answer.mjs";
 import { commandsAsText } from "./call.mjs";
+import { checkOptions } from "./fault-options.mjs";
 import { content, firstHalf, sendOversize, standIn, wrongBody } from "./wrong-answer.mjs";
 
 /** @typedef {import("./answer.mjs").Answer} Answer */
 /** @typedef {import("./exchange.mjs").Exchange} Exchange */
 /** @typedef {import("./execution.mjs").Execution} Execution */
+/** @typedef {import("./fault-options.mjs").FaultOptions} FaultOptions */
 
 /**
  * @typedef {"healthy" | "refuse" | "resetBeforeHeaders" | "resetAfterHeaders" | "resetMidBody" | "hang"
  *   | "hangAfterHeaders" | "slow" | "status" | "html" | "truncated" | "wrongTypes" | "empty" | "oversize"
  *   | "redirect" | "loseReply" | "redisError" | "flushScripts"} FaultName
- */
-
-/**
- * @typedef {object} FaultOptions
- * @property {number} [times] only the next so many requests that match, then healthy; default all
- *   (flushScripts: 1)
- * @property {string} [match] only requests whose commands contain this text (words of a command parted by one
- *   space, e.g. `"GET user:7"`)
- * @property {boolean} [execute] whether Redis executes the commands all the same; each fault has its own
- *   default
- * @property {number} [delayMs] slow: the time before the answer, default 1000
- * @property {number} [chunkBytes] slow: send the body in pieces of so many bytes; default whole
- * @property {number} [chunkMs] slow: the time between pieces, default 10
- * @property {number} [code] status: default 503; redirect: default 302
- * @property {unknown} [body] status, html: a string as it is, anything else as JSON
- * @property {Record<string, string>} [headers] status: more headers, e.g. `{ "retry-after": "1" }`
- * @property {"container" | "results" | "fewer" | "more"} [shape] wrongTypes: an object for an array and an
- *   array for an object (default), results that no reply can be, too few results, too many
- * @property {number} [megabytes] oversize: the size of the reply, default 32
- * @property {string} [location] redirect: where to
- * @property {string} [error] redisError: the text that every command (with `match`: every command that
- *   contains it) is answered
  */
 
 /**
@@ -175,28 +155,6 @@ export const FAULTS = {
   },
 };
 
-/** @type {readonly (keyof FaultOptions)[]} */
-const COMMON = ["times", "match", "execute"];
-
-/** @type {Partial<Record<keyof FaultOptions, (value: unknown) => boolean>>} */
-const CHECKS = {
-  times: (value) => isInteger(value, 1),
-  match: (value) => typeof value === "string",
-  execute: (value) => typeof value === "boolean",
-  delayMs: (value) => isInteger(value, 0),
-  chunkBytes: (value) => isInteger(value, 1),
-  chunkMs: (value) => isInteger(value, 0),
-  code: (value) => isInteger(value, 200) && Number(value) <= 599,
-  headers: (value) =>
-    typeof value === "object" &&
-    value !== null &&
-    Object.values(value).every((item) => typeof item === "string"),
-  shape: (value) => ["container", "results", "fewer", "more"].includes(String(value)),
-  megabytes: (value) => isInteger(value, 1) && Number(value) <= 1024,
-  location: (value) => typeof value === "string",
-  error: (value) => typeof value === "string" && value !== "",
-};
-
 /**
  * A fault that is misspelt must not pass for a healthy gateway.
  * @param {string} name
@@ -210,23 +168,7 @@ export function checkFault(name, options) {
       `unknown fault ${JSON.stringify(name)}, expected one of ${Object.keys(FAULTS).join(", ")}`,
     );
   }
-  const fault = FAULTS[/** @type {FaultName} */ (name)];
-  // Connections that are refused cannot be counted or read, and a healthy gateway has nothing to choose.
-  const known = name === "refuse" || name === "healthy" ? [] : [...COMMON, ...fault.options];
-  for (const [option, value] of Object.entries(options)) {
-    if (value === undefined) continue;
-    if (!known.some((one) => one === option)) {
-      throw new TypeError(
-        `unknown option ${JSON.stringify(option)} of fault ${name}, expected ${known.join(", ") || "none"}`,
-      );
-    }
-    const check = CHECKS[/** @type {keyof FaultOptions} */ (option)];
-    if (check && !check(value))
-      throw new TypeError(`bad option ${option} of fault ${name}: ${JSON.stringify(value)}`);
-  }
-  for (const option of fault.required ?? []) {
-    if (options[option] === undefined) throw new TypeError(`fault ${name} needs the option ${option}`);
-  }
+  checkOptions(name, FAULTS[/** @type {FaultName} */ (name)], options);
 }
 
 /**
@@ -242,12 +184,4 @@ export async function applyFault(name, context) {
   } = FAULTS[name];
   const answer = (context.options.execute ?? executes) ? await perform(context) : standIn(context.call);
   await deliver(context, answer);
-}
-
-/**
- * @param {unknown} value
- * @param {number} min
- */
-function isInteger(value, min) {
-  return Number.isSafeInteger(value) && Number(value) >= min;
 }

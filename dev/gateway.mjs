@@ -25,7 +25,7 @@ import { Service } from "./service.mjs";
 
 /** @typedef {import("./counter.mjs").Counters} Counters */
 /** @typedef {import("./fault.mjs").FaultName} FaultName */
-/** @typedef {import("./fault.mjs").FaultOptions} FaultOptions */
+/** @typedef {import("./fault-options.mjs").FaultOptions} FaultOptions */
 /** @typedef {import("./fault-switch.mjs").FaultState} FaultState */
 /** @typedef {import("./log.mjs").LoggedRequest} LoggedRequest */
 
