@@ -23,6 +23,8 @@ const MAX_REQUEST = 128 * 1024;
  * @property {string[][]} commands one array of words for each command; empty if they could not be read
  * @property {string} syncToken the Upstash-Sync-Token that came with it, or ""
  * @property {string} fault the fault that was applied, or "healthy"
+ * @property {number} executions how often its commands have been executed, as counted in
+ *   `redisCommands`; more than once, or after its client has gone, where a fault wants it so
  * @property {number | null} status the status answered; null as long as, and if, there is none
  */
 
@@ -63,9 +65,7 @@ export class RequestLog {
   seen(match, count) {
     return new Promise((resolve) => {
       const watcher = () => {
-        const found = this.#entries.filter((entry) =>
-          entry.commands.some((words) => words.join(" ").includes(match)),
-        );
+        const found = this.#entries.filter((entry) => mentions(entry, match));
         if (found.length < count) return;
         this.#watchers.delete(watcher);
         resolve(found);
@@ -74,6 +74,15 @@ export class RequestLog {
       watcher();
     });
   }
+}
+
+/**
+ * @param {LoggedRequest} request
+ * @param {string} match
+ * @returns {boolean} whether one of its commands contains that text
+ */
+export function mentions(request, match) {
+  return request.commands.some((words) => words.join(" ").includes(match));
 }
 
 /**

@@ -67,6 +67,7 @@ export class Service {
       commands,
       syncToken,
       fault: name,
+      executions: 0,
       status: null,
     });
     exchange.closed.then(() => {
@@ -80,7 +81,7 @@ export class Service {
      */
     const run = async (execution) => {
       const answer = await this.#answerTo(
-        { method, token: tokenOf({ target, headers }), call, refusal },
+        { method, token: tokenOf({ target, headers }), call, refusal, entry },
         execution,
       );
       // Opaque to the client, who sends it back to read its own writes. One Redis has nothing to catch up
@@ -93,18 +94,21 @@ export class Service {
 
   /**
    * @param {{ method: string, token: string | undefined,
-   *   call: Call | undefined, refusal: CallError | undefined }} request
+   *   call: Call | undefined, refusal: CallError | undefined,
+   *   entry: import("./log.mjs").LoggedRequest }} request
    * @param {import("./execution.mjs").Execution} [execution]
    * @returns {Promise<Answer>}
    */
-  async #answerTo({ method, token, call, refusal }, execution) {
+  async #answerTo({ method, token, call, refusal, entry }, execution) {
     try {
       if (!["HEAD", "GET", "POST", "PUT"].includes(method))
         throw new CallError(405, "ERR method not allowed");
       const pool = this.#poolOf(token);
       if (!pool) throw new CallError(401, "WRONGPASS invalid or missing auth token");
       if (!call) throw refusal ?? new CallError(400, "ERR failed to parse command");
-      return answerOf(call, await execute(call, pool, this.#counter, execution));
+      const replies = await execute(call, pool, this.#counter, execution);
+      entry.executions += 1;
+      return answerOf(call, replies);
     } catch (error) {
       this.#counter.refusal();
       if (error instanceof CallError) return errorAnswer(error.status, error.message);

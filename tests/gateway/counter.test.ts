@@ -116,6 +116,7 @@ describe("the log of requests", () => {
         path: "/",
         commands: [["SET", "k", "1"]],
         fault: "healthy",
+        executions: 1,
         status: 200,
       },
       {
@@ -125,6 +126,7 @@ describe("the log of requests", () => {
         path: "/pipeline",
         commands: [["GET", "k"], ["PING"]],
         fault: "empty",
+        executions: 0,
         status: 200,
       },
       {
@@ -134,6 +136,7 @@ describe("the log of requests", () => {
         path: "/get/k",
         commands: [["get", "k"]],
         fault: "healthy",
+        executions: 1,
         status: 200,
       },
     ]);
