@@ -1,10 +1,12 @@
 /**
  * The gateway's control port: the same switches over HTTP, for tests and demos that run in another process.
  *
- *   GET  /              { url, fault, counters }
+ *   GET  /              { url, fault, held, counters }
  *   GET  /requests      the log of the last requests
  *   POST /fault/:name   options as JSON, e.g. { "times": 2 } -> the new state, or 400 { "error" }
- *   POST /reset         healthy again, counters at zero, the log empty -> the new state
+ *   POST /release       executes what `late` and `twice` hold, or of it what has { "match": "a text" } in a
+ *                       command -> { released } and the new state, when it is executed
+ *   POST /reset         healthy again, what is held dropped, counters at zero, the log empty -> the new state
  *
  * @module
  */
@@ -15,9 +17,10 @@ const MAX_BODY = 1024 * 1024;
 
 /**
  * @typedef {object} Controlled
- * @property {() => unknown} state
+ * @property {() => object} state
  * @property {() => unknown} requests
  * @property {(name: string, options: Record<string, unknown>) => Promise<void>} fault
+ * @property {(match?: string) => Promise<number>} release
  * @property {() => Promise<void>} reset
  */
 
@@ -55,17 +58,42 @@ async function answer(gateway, request) {
     await gateway.reset();
     return { status: 200, value: gateway.state() };
   }
+  if (route === "POST /release") {
+    const released = await gateway.release(matchOf(optionsOf(body)));
+    return { status: 200, value: { released, ...gateway.state() } };
+  }
   const name = /^POST \/fault\/([^/?]+)$/.exec(route)?.[1];
   if (!name)
     return {
       status: 404,
-      value: { error: "expected GET /, GET /requests, POST /fault/:name or POST /reset" },
+      value: { error: "expected GET /, GET /requests, POST /fault/:name, POST /release or POST /reset" },
     };
+  await gateway.fault(name, optionsOf(body));
+  return { status: 200, value: gateway.state() };
+}
+
+/**
+ * @param {string} body
+ * @returns {Record<string, unknown>}
+ */
+function optionsOf(body) {
   const options = body.trim() === "" ? {} : JSON.parse(body);
   if (typeof options !== "object" || options === null || Array.isArray(options))
     throw new TypeError("expected the options as a JSON object");
-  await gateway.fault(name, options);
-  return { status: 200, value: gateway.state() };
+  return options;
+}
+
+/**
+ * A misspelt `match` must not release everything.
+ * @param {Record<string, unknown>} options those of a release
+ */
+function matchOf({ match, ...unknown }) {
+  const [option] = Object.keys(unknown);
+  if (option !== undefined)
+    throw new TypeError(`unknown option ${JSON.stringify(option)} of release, expected match`);
+  if (match !== undefined && typeof match !== "string")
+    throw new TypeError(`bad option match of release: expected a string, got ${JSON.stringify(match)}`);
+  return match;
 }
 
 /** @param {import("node:http").IncomingMessage} request */

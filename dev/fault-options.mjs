@@ -13,7 +13,11 @@
  *   space, e.g. `"GET user:7"`)
  * @property {boolean} [execute] whether Redis executes the commands all the same; each fault has its own
  *   default
- * @property {number} [delayMs] slow: the time before the answer, default 1000
+ * @property {number} [delayMs] slow: the time before the answer, default 1000; late: the time from the
+ *   request to the execution; twice: the time from the request to the second execution; both end early when
+ *   they are told to, late without it waits until then
+ * @property {"first" | "second"} [answer] twice: whose result the client gets, default that of the first
+ * @property {boolean} [hold] twice: whether the second execution waits until it is told to, default false
  * @property {number} [chunkBytes] slow: send the body in pieces of so many bytes; default whole
  * @property {number} [chunkMs] slow: the time between pieces, default 10
  * @property {number} [code] status: default 503; redirect: default 302
@@ -51,6 +55,8 @@ const KINDS = {
   match: text,
   execute: flag,
   delayMs: duration,
+  answer: oneOf("first", "second"),
+  hold: flag,
   chunkBytes: integer(1),
   chunkMs: duration,
   code: integer(200, 599),

@@ -20,7 +20,7 @@ import { content, firstHalf, sendOversize, standIn, wrongBody } from "./wrong-an
 /**
  * @typedef {"healthy" | "refuse" | "resetBeforeHeaders" | "resetAfterHeaders" | "resetMidBody" | "hang"
  *   | "hangAfterHeaders" | "slow" | "status" | "html" | "truncated" | "wrongTypes" | "empty" | "oversize"
- *   | "redirect" | "loseReply" | "redisError" | "flushScripts"} FaultName
+ *   | "redirect" | "loseReply" | "late" | "twice" | "redisError" | "flushScripts"} FaultName
  */
 
 /**
@@ -30,6 +30,8 @@ import { content, firstHalf, sendOversize, standIn, wrongBody } from "./wrong-an
  * @property {FaultOptions} options
  * @property {(execution?: Execution) => Promise<Answer>} run executes the commands; may be called more than
  *   once, and when the client has gone
+ * @property {(execute: () => Promise<Answer>, delayMs?: number) => Promise<Answer | undefined>} hold has it
+ *   executed after that time or when the gateway is told to release; undefined if it was dropped instead
  */
 
 /**
@@ -38,7 +40,8 @@ import { content, firstHalf, sendOversize, standIn, wrongBody } from "./wrong-an
  * @property {readonly (keyof FaultOptions)[]} options those it knows, besides the common ones
  * @property {readonly (keyof FaultOptions)[]} [required]
  * @property {number} [times] the default of `times`
- * @property {(context: FaultContext) => Promise<Answer>} [perform] default: `run()` once
+ * @property {(context: FaultContext) => Promise<Answer | undefined>} [perform] default: `run()` once;
+ *   undefined: there will be no answer, the connection is cut
  * @property {(context: FaultContext, answer: Answer) => void | Promise<void>} [deliver] default: send the
  *   answer
  */
@@ -74,6 +77,32 @@ export const FAULTS = {
     async deliver({ exchange }, answer) {
       exchange.sendHead(answer);
       await exchange.closed;
+    },
+  },
+  // A request that is stuck on the way, and reaches Redis when its client has long given up: nothing orders
+  // it with what was written meanwhile.
+  late: {
+    executes: true,
+    options: ["delayMs"],
+    perform: ({ run, hold, options: { delayMs } }) => hold(run, delayMs),
+    deliver: ({ exchange }) => exchange.closed,
+  },
+  // What a proxy does that repeats a request of which it cannot know whether it was executed.
+  twice: {
+    executes: true,
+    options: ["answer", "hold", "delayMs"],
+    async perform({ run, hold, options: { answer = "first", hold: untilTold = false, delayMs } }) {
+      const first = run();
+      const again = async () => {
+        await first;
+        return run();
+      };
+      const held = untilTold || delayMs !== undefined;
+      // Held before the first has ended: whoever has seen the request in the log can release it.
+      const second = held ? hold(again, delayMs) : again();
+      if (answer === "second") return second;
+      if (!held) await second;
+      return first;
     },
   },
   slow: {
@@ -183,5 +212,6 @@ export async function applyFault(name, context) {
     deliver = ({ exchange }, answer) => exchange.send(answer),
   } = FAULTS[name];
   const answer = (context.options.execute ?? executes) ? await perform(context) : standIn(context.call);
-  await deliver(context, answer);
+  if (answer) await deliver(context, answer);
+  else await context.exchange.reset();
 }

@@ -17,6 +17,7 @@ import { parseArgs } from "node:util";
 import { startControl } from "./control.mjs";
 import { Counter } from "./counter.mjs";
 import { FaultSwitch } from "./fault-switch.mjs";
+import { HeldRequests } from "./held-requests.mjs";
 import { Listener } from "./listener.mjs";
 import { RequestLog } from "./log.mjs";
 import { READ_ONLY_SET_UP, RedisPool } from "./pool.mjs";
@@ -27,6 +28,7 @@ import { Service } from "./service.mjs";
 /** @typedef {import("./fault.mjs").FaultName} FaultName */
 /** @typedef {import("./fault-options.mjs").FaultOptions} FaultOptions */
 /** @typedef {import("./fault-switch.mjs").FaultState} FaultState */
+/** @typedef {import("./held-requests.mjs").HeldRequest} HeldRequest */
 /** @typedef {import("./log.mjs").LoggedRequest} LoggedRequest */
 
 /**
@@ -44,6 +46,8 @@ import { Service } from "./service.mjs";
  * @typedef {object} GatewayState
  * @property {string} url
  * @property {FaultState} fault
+ * @property {HeldRequest[]} held requests that `late` and `twice` hold, oldest first; at most 1000, then the
+ *   oldest is dropped
  * @property {Counters} counters
  */
 
@@ -55,16 +59,21 @@ import { Service } from "./service.mjs";
  * @property {string} token
  * @property {string} readOnlyToken
  * @property {(name: FaultName, options?: FaultOptions) => Promise<void>} fault switches a fault on, for the
- *   requests that arrive from now on; those that hang stay so
+ *   requests that arrive from now on; those that hang or are held stay so
  * @property {() => GatewayState} state
  * @property {() => Counters} counters
+ * @property {(match?: string) => Promise<number>} release executes what is held, oldest first, whether or not
+ *   its client still waits; with `match` only requests with this text in a command. Resolves when it is
+ *   executed, to the number of those requests
+ * @property {() => Promise<void>} settled resolves when nothing is held any more: executed or dropped
  * @property {() => Promise<void>} reset healthy again, counters at zero (but for what is open), the log
- *   empty; Redis keeps its data
+ *   empty; what is held is dropped: never executed, and clients that still wait for it are cut. Redis keeps
+ *   its data
  * @property {readonly LoggedRequest[]} requests the last 1000 requests, oldest first
  * @property {(match?: string, count?: number) => Promise<LoggedRequest[]>} seen resolves when the log holds
  *   so many requests (default 1) with `match` in a command: what a test waits for instead of sleeping
  * @property {() => Promise<void>} idle resolves when no request is open
- * @property {() => Promise<void>} stop closes the ports and cuts all connections
+ * @property {() => Promise<void>} stop closes the ports, cuts all connections and drops what is held
  */
 
 /**
@@ -81,12 +90,14 @@ export async function startGateway(options) {
   const readOnly = new RedisPool({ port: options.redisPort, size, setUp: READ_ONLY_SET_UP });
   const counter = new Counter();
   const faults = new FaultSwitch();
+  const held = new HeldRequests();
   const log = new RequestLog();
   const service = new Service({
     poolOf: (shown) => (shown === token ? full : shown === readOnlyToken ? readOnly : undefined),
     maxBytes: options.maxRequestBytes ?? 10 * 1024 * 1024,
     counter,
     faults,
+    held,
     log,
   });
   /** @type {WeakMap<import("node:net").Socket, number>} */
@@ -129,14 +140,22 @@ export async function startGateway(options) {
   }
   async function reset() {
     await fault("healthy");
+    held.drop();
     counter.reset();
     log.clear();
   }
-  const state = () => ({ url: listener.url, fault: faults.state, counters: counter.read() });
+  const state = () => ({
+    url: listener.url,
+    fault: faults.state,
+    held: held.entries,
+    counters: counter.read(),
+  });
+  /** @param {string} [match] */
+  const release = (match) => held.release(match);
 
   await listener.open();
   const control = await startControl(
-    { state, requests: () => log.entries, fault, reset },
+    { state, requests: () => log.entries, fault, release, reset },
     options.controlPort ?? 0,
   ).catch(async (error) => {
     await listener.close();
@@ -151,6 +170,8 @@ export async function startGateway(options) {
     fault,
     state,
     counters: () => counter.read(),
+    release,
+    settled: () => held.settled(),
     reset,
     get requests() {
       return log.entries;
@@ -159,6 +180,8 @@ export async function startGateway(options) {
     seen: (match = "", count = 1) => log.seen(match, count),
     async stop() {
       await Promise.all([listener.close(), control.close()]);
+      // After the ports: nothing more can come to be held, and no timer of it keeps the process alive.
+      held.drop();
       full.close();
       readOnly.close();
     },

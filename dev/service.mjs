@@ -22,6 +22,7 @@ import { applyFault } from "./fault.mjs";
  * @property {number} maxBytes the largest request body
  * @property {import("./counter.mjs").Counter} counter
  * @property {import("./fault-switch.mjs").FaultSwitch} faults
+ * @property {import("./held-requests.mjs").HeldRequests} held
  * @property {import("./log.mjs").RequestLog} log
  */
 
@@ -30,14 +31,16 @@ export class Service {
   #maxBytes;
   #counter;
   #faults;
+  #held;
   #log;
 
   /** @param {ServiceOptions} options */
-  constructor({ poolOf, maxBytes, counter, faults, log }) {
+  constructor({ poolOf, maxBytes, counter, faults, held, log }) {
     this.#poolOf = poolOf;
     this.#maxBytes = maxBytes;
     this.#counter = counter;
     this.#faults = faults;
+    this.#held = held;
     this.#log = log;
   }
 
@@ -89,7 +92,9 @@ export class Service {
       answer.headers["upstash-sync-token"] = syncToken || randomBytes(8).toString("hex");
       return answer;
     };
-    await applyFault(name, { exchange, call, options, run });
+    /** @type {import("./fault.mjs").FaultContext["hold"]} */
+    const hold = (execute, delayMs) => this.#held.hold(entry, execute, delayMs);
+    await applyFault(name, { exchange, call, options, run, hold });
   }
 
   /**

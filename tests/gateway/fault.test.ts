@@ -368,6 +368,22 @@ describe("options of all faults", () => {
       { code: 99 },
       /^bad option code of fault status: expected an integer from 200 to 599, got 99$/,
     ],
+    [
+      "late",
+      { hold: true },
+      /^unknown option "hold" of fault late, expected times, match, execute, delayMs$/,
+    ],
+    [
+      "late",
+      { delayMs: 2 ** 31 },
+      /^bad option delayMs of fault late: expected an integer from 0 to 2147483647,/,
+    ],
+    [
+      "twice",
+      { answer: "both" },
+      /^bad option answer of fault twice: expected "first" or "second", got "both"$/,
+    ],
+    ["twice", { hold: 1 }, /^bad option hold of fault twice: expected true or false, got 1$/],
     ["redirect", {}, /^fault redirect needs the option location$/],
     ["redisError", {}, /^fault redisError needs the option error$/],
     ["wrongTypes", { shape: "round" }, /^bad option shape/],
