@@ -16,6 +16,12 @@ pub struct CacheConfig {
     pub build: String,
     /// Time to live.
     pub ttl: Millis,
+    /// How long after that an entry may be served while it is refreshed.
+    pub swr: Millis,
+    /// How long after that it may be served in place of an error of the callback.
+    pub stale_if_error: Millis,
+    /// How long a read waits for another isolate that computes the value.
+    pub lease_wait: Millis,
     /// How long a read waits for Redis.
     pub read: Millis,
     /// How long a write waits for Redis.
@@ -34,6 +40,9 @@ impl Default for CacheConfig {
             prefix: String::from("leeward"),
             build: String::new(),
             ttl: Millis::seconds(60),
+            swr: Millis::ZERO,
+            stale_if_error: Millis::ZERO,
+            lease_wait: Millis::ZERO,
             read: Millis::new(250),
             write: Millis::seconds(1),
             flight: Millis::seconds(2),

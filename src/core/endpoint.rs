@@ -7,6 +7,8 @@
 use alloc::string::String;
 use core::fmt;
 
+use super::redis::script::Dialect;
+
 /// The variables that hold URL and token, in the order in which they are looked for.
 pub const CREDENTIALS: [(&str, &str); 3] = [
     ("UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"),
@@ -102,6 +104,15 @@ impl Endpoint {
         Ok(Self { base: String::from(url.trim_end_matches('/')) })
     }
 
+    /// Which words its server takes at the top of a script, by its name; it may turn out not to.
+    pub(crate) fn dialect(&self) -> Dialect {
+        let rest = strip_scheme(&self.base).unwrap_or("");
+        let host = rest.split(['/', ':']).next().unwrap_or("");
+        let upstash = host.len() > UPSTASH.len()
+            && host.get(host.len() - UPSTASH.len()..).is_some_and(|end| end.eq_ignore_ascii_case(UPSTASH));
+        if upstash { Dialect::Upstash } else { Dialect::Redis }
+    }
+
     /// Where pipelines go.
     #[must_use]
     pub fn pipeline_url(&self) -> String {
@@ -110,6 +121,9 @@ impl Endpoint {
         url
     }
 }
+
+/// What the names of Upstash's servers end with.
+const UPSTASH: &str = ".upstash.io";
 
 fn strip_scheme(url: &str) -> Option<&str> {
     ["https://", "http://"].iter().find_map(|scheme| {
@@ -162,6 +176,19 @@ mod tests {
             ("http://[::1]:80", "http://[::1]:80/pipeline"),
         ] {
             assert_eq!(Endpoint::new(url, "t").map(|e| e.pipeline_url()), Ok(String::from(pipeline)));
+        }
+    }
+
+    #[test]
+    fn servers_of_upstash_are_known_by_their_names() {
+        for (url, dialect) in [
+            ("https://a-b.upstash.io", Dialect::Upstash),
+            ("https://A.UPSTASH.IO:443/x", Dialect::Upstash),
+            ("https://upstash.io.evil.test", Dialect::Redis),
+            ("https://evil.test/a.upstash.io", Dialect::Redis),
+            ("http://127.0.0.1:1", Dialect::Redis),
+        ] {
+            assert_eq!(Endpoint::new(url, "t").map(|e| e.dialect()), Ok(dialect), "{url}");
         }
     }
 

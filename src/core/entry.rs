@@ -1,12 +1,13 @@
-//! An entry as it lies in Redis: one hash a key, with the generation `g` and, for each build, a header `h:<build>` and a
-//! body `b:<build>`.
+//! An entry as it lies in Redis: one hash a key, with the generation `g`, its soft half `x`, marks `m`, and for each build a
+//! header `h:<build>`, a body `b:<build>` and a lease `l:<build>`.
 //!
-//! The header is `1 <generation> <stored, ms> <ttl, ms> <kind> <cost, ms>`: the version of the layout first, so that an entry
-//! of another layout is a miss. The scripts write it and check generation and freshness; here it is read for what the answer
-//! needs.
+//! The header is `2 <g> <x> <stored> <ttl> <swr> <sie> <kind> <cost> <n>` and, for each of `n` namespaces and then for each tag,
+//! `<name> <v> <x>`: the version of the layout first, so that an entry of another layout is a miss; times in ms; a
+//! namespace's name is `-`. The scripts write it and check it; here it is read for what the answer needs.
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::time::Millis;
 
@@ -48,15 +49,49 @@ impl ValueKind {
     }
 }
 
+/// What a fill names of one hash: its generation or version, and its soft half.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Generation or version; `-` is one that Redis could not make.
+    pub version: String,
+    /// The soft half, which `expire` ends.
+    pub soft: String,
+}
+
+impl Stamp {
+    /// Whether a fill can name it.
+    pub(crate) fn is_made(&self) -> bool {
+        self.version != "-"
+    }
+}
+
+/// Stamps as a script gives them: two words for each hash.
+///
+/// `None` when the number of words is not `count` times two.
+pub(crate) fn stamps(text: &str, count: usize) -> Option<Vec<Stamp>> {
+    let mut words = text.split(' ').filter(|word| !word.is_empty());
+    let mut stamps = Vec::with_capacity(count);
+    while let Some(version) = words.next() {
+        stamps.push(Stamp { version: String::from(version), soft: String::from(words.next()?) });
+    }
+    (stamps.len() == count).then_some(stamps)
+}
+
 /// A header, as far as an answer needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// The generation that the entry belongs to.
-    pub generation: String,
+    /// What the entry is stamped with: of its own hash, then of its namespaces.
+    pub stamps: Vec<Stamp>,
+    /// Its tags, encoded as in their Redis keys, with their stamps.
+    pub tags: Vec<(String, Stamp)>,
     /// When it was stored, by Redis' clock.
     pub stored: u64,
     /// Time to live.
     pub ttl: Millis,
+    /// How long after that it may be served while it is refreshed.
+    pub swr: Millis,
+    /// How long after that it may be served in place of an error.
+    pub stale_if_error: Millis,
     /// What the body is.
     pub kind: ValueKind,
     /// How long the callback took.
@@ -67,27 +102,34 @@ impl Header {
     /// Reads a header; `None` for anything that this version did not write.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.split(' ');
-        if parts.next() != Some("1") {
+        let mut words = text.split(' ');
+        if words.next() != Some("2") {
             return None;
         }
-        let generation = parts.next().filter(|g| !g.is_empty())?;
-        let header = Self {
-            generation: String::from(generation),
-            stored: parts.next()?.parse().ok()?,
-            ttl: Millis::new(parts.next()?.parse().ok()?),
-            kind: {
-                let mut letters = parts.next()?.chars();
-                let kind = ValueKind::from_letter(letters.next()?)?;
-                letters.next().is_none().then_some(kind)?
-            },
-            cost: Millis::new(parts.next()?.parse().ok()?),
-        };
-        parts.next().is_none().then_some(header)
+        let mut word = || words.next().filter(|word| !word.is_empty());
+        let mut stamps = Vec::from([Stamp { version: String::from(word()?), soft: String::from(word()?) }]);
+        let stored = word()?.parse().ok()?;
+        let mut span = || word()?.parse().ok().map(Millis::new);
+        let (ttl, swr, stale_if_error) = (span()?, span()?, span()?);
+        let mut letters = word()?.chars();
+        let kind = ValueKind::from_letter(letters.next()?).filter(|_| letters.next().is_none())?;
+        let cost = Millis::new(word()?.parse().ok()?);
+        let namespaces: usize = word()?.parse().ok()?;
+        let mut tags = Vec::new();
+        while let Some(name) = word() {
+            let stamp = Stamp { version: String::from(word()?), soft: String::from(word()?) };
+            if stamps.len() <= namespaces {
+                stamps.push(stamp);
+            } else {
+                tags.push((String::from(name), stamp));
+            }
+        }
+        let whole = stamps.len() == namespaces.checked_add(1)?;
+        whole.then_some(Self { stamps, tags, stored, ttl, swr, stale_if_error, kind, cost })
     }
 
-    /// The part of the header that the writer knows; the fill script puts generation and times before it.
-    pub(crate) fn suffix(kind: ValueKind, cost: Millis) -> String {
+    /// The part of the header that only the writer knows; the fill script puts the rest around it.
+    pub(crate) fn kind_and_cost(kind: ValueKind, cost: Millis) -> String {
         format!("{} {}", kind.letter(), cost.get())
     }
 
@@ -95,6 +137,12 @@ impl Header {
     #[must_use]
     pub const fn age(&self, now: u64) -> Millis {
         Millis::new(now.saturating_sub(self.stored))
+    }
+
+    /// How long ago it ceased to be fresh.
+    #[must_use]
+    pub const fn staleness(&self, now: u64) -> Millis {
+        Millis::new(now.saturating_sub(self.stored).saturating_sub(self.ttl.get()))
     }
 }
 
@@ -105,38 +153,56 @@ mod tests {
 
     #[test]
     fn a_header_is_read_as_the_script_writes_it() {
-        let suffix = Header::suffix(ValueKind::Json, Millis::new(42));
-        let header = Header::parse(&format!("1 n@1.2 1700000000000 60000 {suffix}")).expect("well-formed");
-        assert_eq!(header.generation, "n@1.2");
+        let kind_and_cost = Header::kind_and_cost(ValueKind::Json, Millis::new(42));
+        let text = format!("2 n@1.2 x 1700000000000 60000 5000 0 {kind_and_cost} 1 - v1 x1 a%20b v2 x2");
+        let header = Header::parse(&text).expect("well-formed");
+        assert_eq!(header.stamps[0].version, "n@1.2");
+        assert_eq!(header.stamps[1].version, "v1");
+        assert_eq!(header.tags[0].0, "a%20b");
+        assert_eq!(header.tags[0].1.soft, "x2");
         assert_eq!(
-            (header.ttl, header.kind, header.cost),
-            (Millis::seconds(60), ValueKind::Json, Millis::new(42))
+            (header.ttl, header.swr, header.kind, header.cost),
+            (Millis::seconds(60), Millis::seconds(5), ValueKind::Json, Millis::new(42))
         );
         assert_eq!(header.age(1_700_000_000_500), Millis::new(500));
         assert_eq!(header.age(1), Millis::ZERO);
+        assert_eq!(header.staleness(1_700_000_060_700), Millis::new(700));
+        assert_eq!(header.staleness(1_700_000_000_500), Millis::ZERO);
     }
 
     #[test]
     fn anything_else_is_no_header() {
         for text in [
             "",
-            "1",
-            "2 g 1 1 j 1",
-            "1 g 1 1 x 1",
-            "1 g 1 1 jj 1",
-            "1 g -1 1 j 1",
-            "1 g 1 1 j 1 more",
-            "1  1 1 j 1",
-            "1 g 1 1 j",
+            "2",
+            "1 g x 1 1 0 0 j 1 0",
+            "2 g x 1 1 0 0 z 1 0",
+            "2 g x 1 1 0 0 jj 1 0",
+            "2 g x -1 1 0 0 j 1 0",
+            "2 g x 1 1 0 0 j 1 1",
+            "2 g x 1 1 0 0 j 1 0 tag v",
+            "2 g x 1 1 0 0 j 1 18446744073709551615",
+            "2  x 1 1 0 0 j 1 0",
+            "2 g x 1 1 0 0 j 1",
         ] {
             assert_eq!(Header::parse(text), None, "{text:?}");
         }
     }
 
+    #[test]
+    fn stamps_come_in_pairs_one_for_each_hash() {
+        assert_eq!(stamps("a b c d", 2).map(|all| all[1].soft.clone()), Some(String::from("d")));
+        assert_eq!(stamps("a b c", 2), None);
+        assert_eq!(stamps("a b", 2), None);
+        assert!(!stamps("- b", 1).expect("one")[0].is_made());
+    }
+
     proptest! {
         #[test]
-        fn reading_never_panics(text: String) {
+        fn reading_never_panics(text: String, rest in "[ 0-9a-z-]{0,60}") {
             let _ = Header::parse(&text);
+            let _ = Header::parse(&format!("2 g x {rest}"));
+            let _ = stamps(&text, 3);
         }
     }
 }

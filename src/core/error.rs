@@ -28,6 +28,8 @@ pub enum ErrorKind {
     TooLarge,
     /// An invalidation is not applied.
     Invalidation,
+    /// The callback failed, and a stale value was served in its place.
+    Callback,
 }
 
 impl ErrorKind {
@@ -44,6 +46,7 @@ impl ErrorKind {
             Self::Decode => "decode",
             Self::TooLarge => "too-large",
             Self::Invalidation => "invalidation",
+            Self::Callback => "callback",
         }
     }
 }

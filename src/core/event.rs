@@ -12,8 +12,10 @@ use super::error::ErrorKind;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// From Redis.
+    /// From Redis, fresh.
     Hit,
+    /// From Redis, no longer fresh: while it is refreshed, or in place of the callback's error.
+    Stale,
     /// By the callback, after a look in Redis.
     Miss,
     /// Without Redis.
@@ -48,6 +50,18 @@ pub enum InvalidationState {
     Pending,
     /// Will not.
     Refused,
+}
+
+/// How the wait for another isolate's callback ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LeaseOutcome {
+    /// Its value is there.
+    Filled,
+    /// It gave up its lease, or lost it: this isolate has it now.
+    Taken,
+    /// The wait is over.
+    TimedOut,
 }
 
 /// An event and where it belongs.
@@ -102,9 +116,17 @@ pub enum EventKind {
     },
     Invalidation {
         keys: Vec<String>,
+        tags: Vec<String>,
+        /// The path of the namespace that is ended as a whole.
+        namespace: Option<String>,
         state: InvalidationState,
         reason: Option<&'static str>,
         replay: bool,
+    },
+    Lease {
+        key: String,
+        waited: u64,
+        outcome: LeaseOutcome,
     },
     Warning {
         code: &'static str,

@@ -8,6 +8,8 @@
 //! * one whose callback had started before, once a fill that was sent after it joined is known to be stored: then no
 //!   invalidation came in between;
 //! * while the connection is down, any computed value: there is no verdict to wait for.
+//!
+//! What is stored is for those alone whose tags it carries.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -17,7 +19,7 @@ use hashbrown::HashMap;
 use super::engine::{CacheId, ConnectionId, SharedId};
 use super::event::{Bypass, Outcome};
 use super::journal::Seq;
-use super::key::Key;
+use super::key::{Key, KeyKind};
 use super::time::{Millis, Timestamp};
 
 /// At most so many flights; beyond, operations do their own work.
@@ -53,14 +55,31 @@ pub(crate) enum Stage {
 /// What a follower is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Take {
-    /// Take the value.
+    /// Take the value, unless a fence covers it.
     Value,
+    /// Take the value: its callback started later.
+    Fresh,
     /// Wait for this to settle.
     Wait(SharedId),
     /// Read again: nothing in this flight is for it.
     Again,
     /// Run the own callback at once: the value cannot be shared.
     PassThrough,
+}
+
+/// Who wants something of a flight.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Joiner<'a> {
+    /// When it joined.
+    pub(crate) joined: Seq,
+    /// The tags that the value must carry, unless its callback started later.
+    pub(crate) tags: &'a [Key],
+    /// A value that has been stale for less will do.
+    pub(crate) swr: Millis,
+    /// Nothing without a verdict will do, whatever the connection's state.
+    pub(crate) verified: bool,
+    /// Only a value whose callback started later will do.
+    pub(crate) forced: bool,
 }
 
 /// One flight.
@@ -77,6 +96,14 @@ pub(crate) struct Flight {
     pub(crate) storable: bool,
     /// Whether the value may be shared without a verdict.
     pub(crate) unverified: bool,
+    /// Its leader looks for nothing stored.
+    pub(crate) forced: bool,
+    /// The tags that its leader names.
+    pub(crate) named: Vec<Key>,
+    /// The tags that the value carries, once there is one.
+    pub(crate) value_tags: Vec<Key>,
+    /// How long it has been stale, if it is a hit and stale.
+    pub(crate) staleness: Option<Millis>,
     /// What the value is to those who take it.
     pub(crate) outcome: (Outcome, Option<Bypass>),
     /// Its age, if it is a hit.
@@ -89,29 +116,37 @@ pub(crate) struct Flight {
 }
 
 impl Flight {
-    pub(crate) fn take(&self, joined: Seq) -> Take {
-        let before = |step: Option<Seq>| step.is_none_or(|step| joined < step);
+    pub(crate) fn take(&self, joiner: Joiner<'_>) -> Take {
+        let before = |step: Option<Seq>| step.is_none_or(|step| joiner.joined < step);
+        let carries = joiner.tags.iter().all(|tag| self.value_tags.contains(tag));
+        let fresh_enough = self.staleness.is_none_or(|staleness| staleness < joiner.swr);
         match self.stage {
             Stage::Reading | Stage::Running => Take::Wait(self.value),
-            Stage::Hit if before(self.read_sent) => Take::Value,
+            Stage::Hit if before(self.read_sent) && carries && fresh_enough && !joiner.forced => Take::Value,
             Stage::Hit | Stage::Failed => Take::Again,
             Stage::Unstorable => Take::PassThrough,
-            Stage::Computed | Stage::Stored | Stage::NotStored
-                if before(self.callback_started) || self.unverified =>
+            Stage::Computed | Stage::Stored | Stage::NotStored if before(self.callback_started) => {
+                Take::Fresh
+            }
+            Stage::Computed | Stage::Stored | Stage::NotStored if self.unverified && !joiner.verified => {
+                Take::Value
+            }
+            Stage::Computed if joiner.forced => Take::Again,
+            Stage::Computed => Take::Wait(self.verdict),
+            Stage::Stored
+                if self.fill_sent.is_some_and(|sent| joiner.joined < sent) && carries && !joiner.forced =>
             {
                 Take::Value
             }
-            Stage::Computed => Take::Wait(self.verdict),
-            Stage::Stored if self.fill_sent.is_some_and(|sent| joined < sent) => Take::Value,
             Stage::Stored | Stage::NotStored => Take::Again,
         }
     }
 
     /// Whether an operation that joins now can hope for anything.
-    fn joinable(&self, now: Timestamp) -> bool {
+    fn joinable(&self, forced: bool, now: Timestamp) -> bool {
         let hope = match self.stage {
-            Stage::Reading => true,
-            Stage::Running => self.storable || self.unverified,
+            Stage::Reading => self.forced || !forced,
+            Stage::Running => (self.storable || self.unverified) && !forced,
             // The fill has been sent or is about to be: who joins now could not take it.
             _ => false,
         };
@@ -135,22 +170,27 @@ pub(crate) struct Flights {
 
 impl Flights {
     /// The flight to join, if there is one. One that is late is replaced.
-    pub(crate) fn joinable(&mut self, at: &(ConnectionId, Key, CacheId), now: Timestamp) -> Option<FlightId> {
+    pub(crate) fn joinable(
+        &mut self,
+        at: &(ConnectionId, Key, CacheId),
+        forced: bool,
+        now: Timestamp,
+    ) -> Option<FlightId> {
         let id = *self.current.get(at)?;
-        if self.all.get(&id).is_some_and(|flight| flight.joinable(now)) {
+        if self.all.get(&id).is_some_and(|flight| flight.joinable(forced, now)) {
             return Some(id);
         }
         self.current.remove(at);
         None
     }
 
-    /// Starts a flight. `None`: there are too many.
+    /// Starts a flight, forced or not, whose leader names these tags. `None`: there are too many.
     pub(crate) fn start(
         &mut self,
         at: &(ConnectionId, Key, CacheId),
+        kind: (bool, &[Key]),
         deadline: Timestamp,
-        value: SharedId,
-        verdict: SharedId,
+        (value, verdict): (SharedId, SharedId),
         now: Timestamp,
     ) -> Option<FlightId> {
         if self.all.len() >= MAX_FLIGHTS {
@@ -174,6 +214,10 @@ impl Flights {
             deadline,
             storable: false,
             unverified: false,
+            forced: kind.0,
+            named: kind.1.to_vec(),
+            value_tags: Vec::new(),
+            staleness: None,
             outcome: (Outcome::Miss, None),
             age: Millis::ZERO,
             value,
@@ -220,13 +264,24 @@ impl Flights {
         }
     }
 
-    /// Voids the flights of a key, whichever cache they belong to: those who start now must not join what began before.
-    pub(crate) fn void(&mut self, connection: ConnectionId, key: &Key) {
-        let from = (connection, key.clone(), CacheId::MIN);
-        let to = (connection, key.clone(), CacheId::MAX);
-        let voided: Vec<_> = self.current.range(from..=to).map(|(at, _)| at.clone()).collect();
-        for at in voided {
-            self.current.remove(&at);
+    /// Voids the flights that depend on this, whichever cache they belong to: those who start now must not join what began
+    /// before. What a flight turns out to depend on later is looked at when its value is taken.
+    pub(crate) fn void(&mut self, connection: ConnectionId, target: &Key) {
+        let all = &self.all;
+        let voids = |at: &(ConnectionId, Key, CacheId), id: &FlightId| match target.kind() {
+            KeyKind::Entry => at.1 == *target,
+            KeyKind::Tag => all.get(id).is_some_and(|flight| flight.named.contains(target)),
+            KeyKind::Namespace => at.1.namespaces().contains(target),
+        };
+        if target.kind() == KeyKind::Entry {
+            let from = (connection, target.clone(), CacheId::MIN);
+            let to = (connection, target.clone(), CacheId::MAX);
+            let voided: Vec<_> = self.current.range(from..=to).map(|(at, _)| at.clone()).collect();
+            for at in voided {
+                self.current.remove(&at);
+            }
+        } else {
+            self.current.retain(|at, id| at.0 != connection || !voids(at, id));
         }
     }
 
@@ -251,9 +306,15 @@ mod tests {
 
     fn flights() -> (Flights, FlightId, (ConnectionId, Key, CacheId)) {
         let mut flights = Flights::default();
-        let at = (ConnectionId(0), Key::new("p", "k"), CacheId(0));
-        let id = flights.start(&at, Timestamp::from_ms(2000), SharedId(1), SharedId(2), NOW).expect("room");
+        let at = (ConnectionId(0), Key::entry("p", "", "k"), CacheId(0));
+        let id = flights
+            .start(&at, (false, &[]), Timestamp::from_ms(2000), (SharedId(1), SharedId(2)), NOW)
+            .expect("room");
         (flights, id, at)
+    }
+
+    fn joiner(joined: u64) -> Joiner<'static> {
+        Joiner { joined: Seq(joined), tags: &[], swr: Millis::ZERO, verified: false, forced: false }
     }
 
     #[test]
@@ -262,8 +323,8 @@ mod tests {
         let flight = flights.get_mut(id).expect("exists");
         flight.read_sent = Some(Seq(5));
         flight.stage = Stage::Hit;
-        assert_eq!(flight.take(Seq(4)), Take::Value);
-        assert_eq!(flight.take(Seq(6)), Take::Again);
+        assert_eq!(flight.take(joiner(4)), Take::Value);
+        assert_eq!(flight.take(joiner(6)), Take::Again);
     }
 
     #[test]
@@ -273,17 +334,64 @@ mod tests {
         flight.read_sent = Some(Seq(5));
         flight.callback_started = Some(Seq(10));
         flight.stage = Stage::Computed;
-        assert_eq!(flight.take(Seq(9)), Take::Value);
-        assert_eq!(flight.take(Seq(11)), Take::Wait(SharedId(2)));
+        assert_eq!(flight.take(joiner(9)), Take::Fresh);
+        assert_eq!(flight.take(joiner(11)), Take::Wait(SharedId(2)));
         flight.fill_sent = Some(Seq(15));
         flight.stage = Stage::Stored;
-        assert_eq!(flight.take(Seq(11)), Take::Value);
-        assert_eq!(flight.take(Seq(16)), Take::Again, "the verdict of a fill sent before it joined");
+        assert_eq!(flight.take(joiner(11)), Take::Value);
+        assert_eq!(flight.take(joiner(16)), Take::Again, "the verdict of a fill sent before it joined");
         flight.stage = Stage::NotStored;
-        assert_eq!(flight.take(Seq(11)), Take::Again);
-        assert_eq!(flight.take(Seq(9)), Take::Value);
+        assert_eq!(flight.take(joiner(11)), Take::Again);
+        assert_eq!(flight.take(joiner(9)), Take::Fresh);
         flight.unverified = true;
-        assert_eq!(flight.take(Seq(11)), Take::Value);
+        assert_eq!(flight.take(joiner(11)), Take::Value);
+    }
+
+    #[test]
+    fn what_is_stored_is_for_those_whose_tags_it_carries() {
+        let (mut flights, id, _) = flights();
+        let tag = |name: &str| Key::tag("p", "", name);
+        let flight = flights.get_mut(id).expect("exists");
+        flight.value_tags = alloc::vec![tag("a"), tag("b")];
+        flight.stage = Stage::Hit;
+        flight.read_sent = Some(Seq(5));
+        assert_eq!(flight.take(Joiner { tags: &[tag("a")], ..joiner(4) }), Take::Value);
+        assert_eq!(flight.take(Joiner { tags: &[tag("c")], ..joiner(4) }), Take::Again);
+        flight.callback_started = Some(Seq(10));
+        flight.fill_sent = Some(Seq(15));
+        flight.stage = Stage::Stored;
+        assert_eq!(flight.take(Joiner { tags: &[tag("c")], ..joiner(11) }), Take::Again);
+        assert_eq!(flight.take(Joiner { tags: &[tag("c")], ..joiner(9) }), Take::Fresh, "computed for it");
+    }
+
+    #[test]
+    fn a_stale_value_is_for_those_who_take_one_so_stale() {
+        let (mut flights, id, _) = flights();
+        let flight = flights.get_mut(id).expect("exists");
+        flight.stage = Stage::Hit;
+        flight.staleness = Some(Millis::new(10));
+        assert_eq!(flight.take(joiner(4)), Take::Again);
+        assert_eq!(flight.take(Joiner { swr: Millis::new(11), ..joiner(4) }), Take::Value);
+        assert_eq!(flight.take(Joiner { swr: Millis::new(10), ..joiner(4) }), Take::Again);
+    }
+
+    #[test]
+    fn who_forces_takes_only_what_starts_later_and_the_strict_nothing_unverified() {
+        let (mut flights, id, at) = flights();
+        assert_eq!(flights.joinable(&at, true, NOW), None, "it looks for what is stored");
+        let flight = flights.get_mut(id).expect("exists");
+        let forced = |joined| Joiner { forced: true, verified: true, ..joiner(joined) };
+        flight.stage = Stage::Hit;
+        assert_eq!(flight.take(forced(4)), Take::Again);
+        flight.callback_started = Some(Seq(10));
+        flight.fill_sent = Some(Seq(15));
+        flight.stage = Stage::Stored;
+        assert_eq!(flight.take(forced(9)), Take::Fresh);
+        assert_eq!(flight.take(forced(11)), Take::Again);
+        flight.stage = Stage::NotStored;
+        flight.unverified = true;
+        assert_eq!(flight.take(Joiner { verified: true, ..joiner(11) }), Take::Again);
+        assert_eq!(flight.take(joiner(11)), Take::Value);
     }
 
     #[test]
@@ -291,18 +399,18 @@ mod tests {
         let (mut flights, id, _) = flights();
         let flight = flights.get_mut(id).expect("exists");
         flight.stage = Stage::Unstorable;
-        assert_eq!(flight.take(Seq(1)), Take::PassThrough);
-        assert_eq!(flight.take(Seq(99)), Take::PassThrough);
+        assert_eq!(flight.take(joiner(1)), Take::PassThrough);
+        assert_eq!(flight.take(joiner(99)), Take::PassThrough);
     }
 
     #[test]
     fn a_late_flight_is_replaced() {
         let (mut flights, id, at) = flights();
-        assert_eq!(flights.joinable(&at, Timestamp::from_ms(1999)), Some(id));
-        assert_eq!(flights.joinable(&at, Timestamp::from_ms(2000)), None);
+        assert_eq!(flights.joinable(&at, false, Timestamp::from_ms(1999)), Some(id));
+        assert_eq!(flights.joinable(&at, false, Timestamp::from_ms(2000)), None);
         assert!(
             flights
-                .start(&at, Timestamp::from_ms(4000), SharedId(3), SharedId(4), NOW)
+                .start(&at, (false, &[]), Timestamp::from_ms(4000), (SharedId(3), SharedId(4)), NOW)
                 .is_some_and(|new| new != id)
         );
     }
@@ -310,11 +418,29 @@ mod tests {
     #[test]
     fn an_invalidation_voids_the_flight_for_those_who_come_after() {
         let (mut flights, id, at) = flights();
-        flights.void(at.0, &Key::new("p", "other"));
-        assert_eq!(flights.joinable(&at, NOW), Some(id));
+        flights.void(at.0, &Key::entry("p", "", "other"));
+        assert_eq!(flights.joinable(&at, false, NOW), Some(id));
         flights.void(at.0, &at.1);
-        assert_eq!(flights.joinable(&at, NOW), None);
+        assert_eq!(flights.joinable(&at, false, NOW), None);
         assert!(flights.get(id).is_some(), "its own followers still have it");
+    }
+
+    #[test]
+    fn a_tag_and_a_namespace_void_what_depends_on_them() {
+        let mut flights = Flights::default();
+        let space = Key::nest("", "a");
+        let at = (ConnectionId(0), Key::entry("p", &space, "k"), CacheId(0));
+        let tag = Key::tag("p", &space, "t");
+        let shared = (SharedId(1), SharedId(2));
+        for target in [&tag, &Key::namespace("p", &space), &Key::namespace("p", "")] {
+            flights.start(&at, (false, core::slice::from_ref(&tag)), Timestamp::from_ms(9), shared, NOW);
+            flights.void(ConnectionId(0), &Key::tag("p", &space, "other"));
+            flights.void(ConnectionId(0), &Key::namespace("p", "b"));
+            flights.void(ConnectionId(1), target);
+            assert!(flights.joinable(&at, false, NOW).is_some());
+            flights.void(ConnectionId(0), target);
+            assert!(flights.joinable(&at, false, NOW).is_none());
+        }
     }
 
     #[test]
@@ -333,8 +459,8 @@ mod tests {
     fn the_table_is_bounded_and_the_dead_are_swept() {
         let mut flights = Flights::default();
         let start = |flights: &mut Flights, n: u32, now: Timestamp| {
-            let at = (ConnectionId(0), Key::new("p", &alloc::format!("{n}")), CacheId(0));
-            flights.start(&at, now.after(Millis::new(10)), SharedId(1), SharedId(2), now)
+            let at = (ConnectionId(0), Key::entry("p", "", &alloc::format!("{n}")), CacheId(0));
+            flights.start(&at, (false, &[]), now.after(Millis::new(10)), (SharedId(1), SharedId(2)), now)
         };
         for n in 0..MAX_FLIGHTS as u32 {
             assert!(start(&mut flights, n, NOW).is_some());

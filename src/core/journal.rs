@@ -1,9 +1,9 @@
-//! Invalidations that Redis has not acknowledged, and the fences they are: until one falls, nothing stored for its key is
-//! served by this isolate.
+//! Invalidations that Redis has not acknowledged, and the fences they are: until one falls, nothing that it covers is served
+//! by this isolate.
 //!
-//! A fence is raised before the first drop leaves and carries its place in the isolate's order of steps. It falls with the
-//! acknowledgement of a drop that was sent after it was raised: the answer to an older one says nothing about what was
-//! written in between.
+//! A fence is raised before the first command of its invalidation leaves and carries its place in the isolate's order of
+//! steps. It falls with the acknowledgement of a drop that was sent after it was raised: the answer to an older one says
+//! nothing about what was written in between.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -15,90 +15,176 @@ use super::time::{Millis, Timestamp};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Seq(pub(crate) u64);
 
-/// At most so many keys.
+/// At most so many fences.
 pub(crate) const MAX_KEYS: usize = 4096;
 /// At most so many bytes of keys.
 const MAX_BYTES: usize = 1 << 20;
 
+/// What an invalidation ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Depth {
+    /// The soft half: what is stored becomes stale.
+    Soft,
+    /// Everything.
+    Hard,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Fence {
-    raised: Seq,
+    /// When it was first raised: reads that began later are covered.
+    first: Seq,
+    /// When it was raised last: only what was sent later acknowledges it.
+    last: Seq,
+    depth: Depth,
     state: FenceState,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum FenceState {
+    /// To be sent, again or for the first time, when it is due.
     Pending { due: Timestamp },
+    /// A mutate is under way: to be sent when it has ended, or when its deadline has passed.
+    Held { due: Timestamp },
+    /// Redis will not take it; nothing of before can be alive after that time.
     Refused { until: Timestamp },
 }
 
-/// How a key is covered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How something is covered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Cover {
+    /// What is stored is stale; the expiry must be acknowledged first.
+    Soft,
     /// A drop must be acknowledged first.
     Pending,
-    /// Redis will not take it: nothing can be served.
+    /// Nothing can be served: Redis will not take the drop, or it must not be sent yet.
     Refused,
 }
 
 /// The journal of one connection.
 ///
-/// A key that no longer fits is `unlisted`: its drop is sent all the same, and until it is acknowledged everything is fenced.
-/// If it is not, nobody would send it again: it is refused, and everything stays fenced until nothing of before can be alive.
+/// When it is full, the fences of each namespace collapse to one of the namespace, and if that is not enough, all of a prefix to
+/// one of everything. What collapses covers more than it must, never less; nothing is dropped.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     fences: BTreeMap<Key, Fence>,
     bytes: usize,
-    unlisted: usize,
-    overflow: Option<Timestamp>,
 }
 
 impl Journal {
-    /// Raises a fence, or raises it anew; the call that does sends the drop, a replay is due at `due`. `false`: there is no
-    /// room, and the key is unlisted until `settle_unlisted`.
-    pub(crate) fn raise(&mut self, key: &Key, raised: Seq, now: Timestamp, due: Timestamp) -> bool {
-        if !self.fences.contains_key(key) {
-            if !self.has_room(key) {
-                self.sweep(now);
-            }
-            if !self.has_room(key) {
-                self.unlisted += 1;
-                return false;
-            }
-            self.bytes += key.len();
+    /// Raises a fence, or raises it anew; the call that does sends the drop, a replay is due at `due`.
+    pub(crate) fn raise(&mut self, key: &Key, depth: Depth, raised: Seq, now: Timestamp, due: Timestamp) {
+        self.insert(
+            key,
+            Fence { first: raised, last: raised, depth, state: FenceState::Pending { due } },
+            now,
+        );
+    }
+
+    /// Raises a fence that no acknowledgement ends before `due`, unless it is raised anew.
+    pub(crate) fn hold(&mut self, key: &Key, raised: Seq, now: Timestamp, due: Timestamp) {
+        let state = FenceState::Held { due };
+        self.insert(key, Fence { first: raised, last: raised, depth: Depth::Hard, state }, now);
+    }
+
+    fn insert(&mut self, key: &Key, fence: Fence, now: Timestamp) {
+        if let Some(known) = self.fences.get_mut(key) {
+            let depth = known.depth.max(fence.depth);
+            *known = Fence { first: known.first, depth, ..fence };
+            return;
         }
-        self.fences.insert(key.clone(), Fence { raised, state: FenceState::Pending { due } });
-        true
+        if !self.has_room(key) {
+            self.sweep(now);
+        }
+        if !self.has_room(key) {
+            self.collapse(|key| key.namespaces().pop());
+        }
+        if !self.has_room(key) {
+            self.collapse(|key| key.namespaces().into_iter().next());
+        }
+        // Those of everything, one for each prefix, are few: there are at most so many caches.
+        self.bytes += key.len();
+        self.fences.insert(key.clone(), fence);
     }
 
     fn has_room(&self, key: &Key) -> bool {
         self.fences.len() < MAX_KEYS && self.bytes + key.len() <= MAX_BYTES
     }
 
-    /// The drop of an unlisted key was acknowledged, or (`refused_until`) was not.
-    pub(crate) fn settle_unlisted(&mut self, refused_until: Option<Timestamp>) {
-        self.unlisted = self.unlisted.saturating_sub(1);
-        self.overflow = self.overflow.max(refused_until);
+    /// Puts one fence of `wider` in the place of each.
+    fn collapse(&mut self, wider: impl Fn(&Key) -> Option<Key>) {
+        let narrow = core::mem::take(&mut self.fences);
+        for (key, fence) in narrow {
+            let Some(wide) = wider(&key) else { continue };
+            // A mutate under way must not be acknowledged early, nor anything be thought refused for want of a try.
+            let state = match fence.state {
+                FenceState::Refused { .. } if key != wide => {
+                    FenceState::Pending { due: Timestamp::default() }
+                }
+                state => state,
+            };
+            let fence = Fence { depth: Depth::Hard, state, ..fence };
+            self.fences.entry(wide).and_modify(|known| known.absorb(fence)).or_insert(fence);
+        }
+        self.bytes = self.fences.keys().map(Key::len).sum();
     }
 
-    /// How a read that began at `began` is covered. A fence raised after it does not concern it: it began before the
-    /// invalidation did.
-    pub(crate) fn cover(&self, key: &Key, began: Seq, now: Timestamp) -> Option<Cover> {
-        if self.unlisted > 0 || self.overflow.is_some_and(|until| now < until) {
-            return Some(Cover::Refused);
+    /// How a read that began at `began` is covered, which depends on these. A fence raised after it does not concern it: it
+    /// began before the invalidation did.
+    pub(crate) fn cover<'a>(
+        &self,
+        keys: impl IntoIterator<Item = &'a Key>,
+        began: Seq,
+        now: Timestamp,
+    ) -> Option<Cover> {
+        if self.fences.is_empty() {
+            return None;
         }
-        let fence = self.fences.get(key).filter(|fence| fence.raised < began)?;
-        match fence.state {
-            FenceState::Pending { .. } => Some(Cover::Pending),
-            FenceState::Refused { until } => (now < until).then_some(Cover::Refused),
+        keys.into_iter().filter_map(|key| self.covered(key, began, now)).max()
+    }
+
+    /// How one of them is covered.
+    pub(crate) fn covered(&self, key: &Key, began: Seq, now: Timestamp) -> Option<Cover> {
+        let fence = self.fences.get(key).filter(|fence| fence.first < began)?;
+        match (fence.state, fence.depth) {
+            (FenceState::Held { due }, _) if now < due => Some(Cover::Refused),
+            (FenceState::Refused { until }, _) if until <= now => None,
+            (FenceState::Refused { .. }, Depth::Hard) => Some(Cover::Refused),
+            (_, Depth::Hard) => Some(Cover::Pending),
+            (_, Depth::Soft) => Some(Cover::Soft),
         }
     }
 
-    /// A drop sent at `sent` was acknowledged.
-    pub(crate) fn acknowledge(&mut self, key: &Key, sent: Seq) {
-        if self.fences.get(key).is_some_and(|fence| fence.raised < sent) {
-            self.fences.remove(key);
-            self.bytes -= key.len();
+    /// Whether anything is known of it that Redis has not acknowledged.
+    pub(crate) fn is_fenced(&self, key: &Key) -> bool {
+        self.fences.contains_key(key)
+    }
+
+    /// What a drop of it must end.
+    pub(crate) fn depth(&self, key: &Key) -> Depth {
+        self.fences.get(key).map_or(Depth::Hard, |fence| fence.depth)
+    }
+
+    /// A command of this depth sent at `sent` was acknowledged. Gives whether the fence has fallen.
+    pub(crate) fn acknowledge(&mut self, key: &Key, depth: Depth, sent: Seq) -> bool {
+        let falls = self.fences.get(key).is_some_and(|fence| {
+            fence.last < sent && fence.depth <= depth && !matches!(fence.state, FenceState::Held { .. })
+        });
+        if falls {
+            self.remove(key);
+        }
+        falls
+    }
+
+    /// The one invalidation that was raised at that place has been carried out, which says nothing about any other.
+    pub(crate) fn acknowledge_own(&mut self, key: &Key, raised: Seq) {
+        if self.fences.get(key).is_some_and(|fence| fence.first == raised && fence.last == raised) {
+            self.remove(key);
+        }
+    }
+
+    fn remove(&mut self, key: &Key) {
+        if self.fences.remove(key).is_some() {
+            self.bytes = self.bytes.saturating_sub(key.len());
         }
     }
 
@@ -111,38 +197,91 @@ impl Journal {
 
     /// A drop failed: the next one is due after `wait`.
     pub(crate) fn postpone(&mut self, key: &Key, now: Timestamp, wait: Millis) {
-        if let Some(Fence { state: FenceState::Pending { due }, .. }) = self.fences.get_mut(key) {
-            *due = now.after(wait);
+        let Some(fence) = self.fences.get_mut(key) else { return };
+        match &mut fence.state {
+            FenceState::Pending { due } => *due = now.after(wait),
+            FenceState::Held { due } if *due <= now => {
+                fence.state = FenceState::Pending { due: now.after(wait) }
+            }
+            FenceState::Held { .. } | FenceState::Refused { .. } => {}
         }
     }
 
-    /// The pending keys whose drop is due, at most `max`.
-    pub(crate) fn due(&self, now: Timestamp, max: usize) -> Vec<Key> {
-        let pending =
-            self.fences.iter().filter(|(_, f)| matches!(f.state, FenceState::Pending { due } if due <= now));
-        pending.map(|(key, _)| key.clone()).take(max).collect()
+    /// The pending ones that are due, at most `max`; those whose mutate has not ended in its time are from here on like any
+    /// other.
+    pub(crate) fn take_due(&mut self, now: Timestamp, max: usize) -> Vec<Key> {
+        let mut keys = Vec::new();
+        for (key, fence) in &mut self.fences {
+            if keys.len() >= max {
+                break;
+            }
+            if fence.due().is_some_and(|due| due <= now) {
+                if let FenceState::Held { due } = fence.state {
+                    fence.state = FenceState::Pending { due };
+                }
+                keys.push(key.clone());
+            }
+        }
+        keys
+    }
+
+    /// Lets the drop of something that a read depends on be sent now; `false`: it must not be.
+    pub(crate) fn release(&mut self, key: &Key, now: Timestamp) -> bool {
+        match self.fences.get_mut(key) {
+            Some(Fence { state: state @ FenceState::Held { .. }, .. }) => {
+                let FenceState::Held { due } = *state else { return false };
+                if now < due {
+                    return false;
+                }
+                *state = FenceState::Pending { due };
+                true
+            }
+            Some(Fence { state: FenceState::Pending { .. }, .. }) => true,
+            _ => false,
+        }
     }
 
     /// When the next drop is due; `None` if nothing is pending.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
-        let due = |f: &Fence| if let FenceState::Pending { due } = f.state { Some(due) } else { None };
-        self.fences.values().filter_map(due).min()
+        self.fences.values().filter_map(Fence::due).min()
     }
 
     /// Forgets refused fences that have run out.
     fn sweep(&mut self, now: Timestamp) {
-        let bytes = &mut self.bytes;
-        self.fences.retain(|key, fence| {
-            let over = matches!(fence.state, FenceState::Refused { until } if until <= now);
-            *bytes -= if over { key.len() } else { 0 };
-            !over
-        });
-        self.overflow = self.overflow.filter(|until| now < *until);
+        self.fences.retain(|_, fence| !matches!(fence.state, FenceState::Refused { until } if until <= now));
+        self.bytes = self.fences.keys().map(Key::len).sum();
     }
 
     /// How many invalidations wait for Redis.
     pub(crate) fn pending(&self) -> usize {
-        self.fences.values().filter(|f| matches!(f.state, FenceState::Pending { .. })).count()
+        self.fences.values().filter(|fence| fence.due().is_some()).count()
+    }
+}
+
+impl Fence {
+    fn due(&self) -> Option<Timestamp> {
+        match self.state {
+            FenceState::Pending { due } | FenceState::Held { due } => Some(due),
+            FenceState::Refused { .. } => None,
+        }
+    }
+
+    /// Takes another one's place, too.
+    fn absorb(&mut self, other: Self) {
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        self.depth = self.depth.max(other.depth);
+        self.state = match (self.state, other.state) {
+            (FenceState::Held { due: a }, FenceState::Held { due: b }) => FenceState::Held { due: a.max(b) },
+            (held @ FenceState::Held { .. }, _) | (_, held @ FenceState::Held { .. }) => held,
+            (FenceState::Pending { due: a }, FenceState::Pending { due: b }) => {
+                FenceState::Pending { due: a.min(b) }
+            }
+            (FenceState::Refused { until: a }, FenceState::Refused { until: b }) => {
+                FenceState::Refused { until: a.max(b) }
+            }
+            (pending @ FenceState::Pending { .. }, _) | (_, pending) => pending,
+        };
     }
 }
 
@@ -150,88 +289,154 @@ impl Journal {
 mod tests {
     use super::*;
     use alloc::format;
+    use alloc::string::ToString as _;
 
     const NOW: Timestamp = Timestamp::from_ms(1000);
     const LATER: Timestamp = Timestamp::from_ms(9000);
 
     fn key(name: &str) -> Key {
-        Key::new("p", name)
+        Key::entry("p", "", name)
+    }
+
+    fn raised(names: &[&str], at: u64) -> Journal {
+        let mut journal = Journal::default();
+        for name in names {
+            journal.raise(&key(name), Depth::Hard, Seq(at), NOW, NOW);
+        }
+        journal
+    }
+
+    fn cover(journal: &Journal, name: &str, began: u64) -> Option<Cover> {
+        journal.covered(&key(name), Seq(began), NOW)
     }
 
     #[test]
     fn the_acknowledgement_of_an_older_drop_does_not_count() {
-        let mut journal = Journal::default();
-        journal.raise(&key("a"), Seq(5), NOW, NOW);
-        journal.acknowledge(&key("a"), Seq(4));
-        assert_eq!(journal.cover(&key("a"), Seq(9), NOW), Some(Cover::Pending));
-        journal.raise(&key("a"), Seq(8), NOW, NOW);
-        journal.acknowledge(&key("a"), Seq(6));
-        assert_eq!(journal.cover(&key("a"), Seq(9), NOW), Some(Cover::Pending));
-        journal.acknowledge(&key("a"), Seq(10));
-        assert_eq!(journal.cover(&key("a"), Seq(11), NOW), None);
-        assert_eq!(journal.pending(), 0);
+        let mut journal = raised(&["a"], 5);
+        assert!(!journal.acknowledge(&key("a"), Depth::Hard, Seq(4)));
+        assert_eq!(cover(&journal, "a", 9), Some(Cover::Pending));
+        journal.raise(&key("a"), Depth::Hard, Seq(8), NOW, NOW);
+        assert!(!journal.acknowledge(&key("a"), Depth::Hard, Seq(6)));
+        assert_eq!(cover(&journal, "a", 7), Some(Cover::Pending), "the first raise covers it");
+        assert!(journal.acknowledge(&key("a"), Depth::Hard, Seq(10)));
+        assert_eq!((cover(&journal, "a", 11), journal.pending(), journal.bytes), (None, 0, 0));
     }
 
     #[test]
     fn a_fence_covers_only_reads_that_begin_after_it() {
+        let journal = raised(&["a"], 5);
+        assert_eq!(cover(&journal, "a", 4), None);
+        assert_eq!(cover(&journal, "a", 6), Some(Cover::Pending));
+        assert_eq!(cover(&journal, "b", 6), None);
+        assert_eq!(journal.cover([&key("b"), &key("a")], Seq(6), NOW), Some(Cover::Pending));
+    }
+
+    #[test]
+    fn an_expiry_is_not_enough_for_an_invalidation() {
         let mut journal = Journal::default();
-        journal.raise(&key("a"), Seq(5), NOW, NOW);
-        assert_eq!(journal.cover(&key("a"), Seq(4), NOW), None);
-        assert_eq!(journal.cover(&key("a"), Seq(6), NOW), Some(Cover::Pending));
-        assert_eq!(journal.cover(&key("b"), Seq(6), NOW), None);
+        journal.raise(&key("a"), Depth::Soft, Seq(5), NOW, NOW);
+        assert_eq!(cover(&journal, "a", 6), Some(Cover::Soft));
+        journal.raise(&key("a"), Depth::Hard, Seq(7), NOW, NOW);
+        journal.raise(&key("a"), Depth::Soft, Seq(9), NOW, NOW);
+        assert_eq!(cover(&journal, "a", 8), Some(Cover::Pending));
+        assert!(!journal.acknowledge(&key("a"), Depth::Soft, Seq(10)));
+        assert!(journal.acknowledge(&key("a"), Depth::Hard, Seq(10)));
+    }
+
+    #[test]
+    fn a_mutate_under_way_is_not_acknowledged_before_its_deadline() {
+        let mut journal = Journal::default();
+        journal.hold(&key("a"), Seq(5), NOW, LATER);
+        assert!(!journal.acknowledge(&key("a"), Depth::Hard, Seq(6)));
+        assert_eq!(cover(&journal, "a", 7), Some(Cover::Refused));
+        assert!(!journal.release(&key("a"), NOW) && journal.take_due(NOW, 9).is_empty());
+        assert_eq!(journal.take_due(LATER, 9), [key("a")]);
+        assert!(journal.acknowledge(&key("a"), Depth::Hard, Seq(9)));
+    }
+
+    #[test]
+    fn the_end_of_a_mutate_takes_its_place() {
+        let mut journal = Journal::default();
+        journal.hold(&key("a"), Seq(5), NOW, LATER);
+        journal.raise(&key("a"), Depth::Hard, Seq(8), NOW, NOW);
+        assert_eq!(cover(&journal, "a", 6), Some(Cover::Pending));
+        assert!(!journal.acknowledge(&key("a"), Depth::Hard, Seq(7)));
+        assert!(journal.acknowledge(&key("a"), Depth::Hard, Seq(9)));
+    }
+
+    #[test]
+    fn a_verdict_of_its_own_acknowledges_no_other() {
+        let mut journal = raised(&["a"], 5);
+        journal.raise(&key("a"), Depth::Hard, Seq(7), NOW, NOW);
+        journal.acknowledge_own(&key("a"), Seq(7));
+        assert!(journal.is_fenced(&key("a")));
+        let mut journal = raised(&["a"], 5);
+        journal.acknowledge_own(&key("a"), Seq(5));
+        assert!(!journal.is_fenced(&key("a")));
     }
 
     #[test]
     fn a_refused_fence_stays_until_its_time() {
-        let mut journal = Journal::default();
-        journal.raise(&key("a"), Seq(5), NOW, NOW);
+        let mut journal = raised(&["a"], 5);
         journal.refuse(&key("a"), LATER);
-        assert_eq!(journal.cover(&key("a"), Seq(6), NOW), Some(Cover::Refused));
-        assert!(journal.due(LATER, 10).is_empty());
+        assert_eq!(cover(&journal, "a", 6), Some(Cover::Refused));
+        assert!(journal.take_due(LATER, 10).is_empty());
+        assert_eq!(journal.covered(&key("a"), Seq(6), LATER), None);
         journal.sweep(LATER);
-        assert_eq!(journal.cover(&key("a"), Seq(6), LATER), None);
+        assert_eq!(journal.bytes, 0);
     }
 
     #[test]
-    fn a_full_journal_fences_everything_until_the_key_without_room_is_acknowledged() {
+    fn a_full_journal_collapses_and_covers_more_never_less() {
         let mut journal = Journal::default();
-        for n in 0..MAX_KEYS {
-            assert!(journal.raise(&key(&format!("{n}")), Seq(1), NOW, NOW));
+        let name = |n: usize| Key::entry("p", if n % 2 == 0 { "even" } else { "" }, &n.to_string());
+        for n in 0..=MAX_KEYS {
+            journal.raise(&name(n), Depth::Hard, Seq(1 + n as u64), NOW, NOW);
         }
-        assert!(!journal.raise(&key("one more"), Seq(2), NOW, NOW));
-        assert_eq!(journal.cover(&key("any"), Seq(3), NOW), Some(Cover::Refused));
-        journal.settle_unlisted(None);
-        assert_eq!(journal.cover(&key("any"), Seq(3), NOW), None);
-        assert!(!journal.raise(&key("one more"), Seq(2), NOW, NOW));
-        journal.settle_unlisted(Some(LATER));
-        assert_eq!(journal.cover(&key("any"), Seq(3), NOW), Some(Cover::Refused));
-        assert_eq!(journal.cover(&key("any"), Seq(3), LATER), None);
-        assert_eq!(journal.pending(), MAX_KEYS, "nothing is dropped");
+        assert!(journal.fences.len() <= 3, "{:?}", journal.fences);
+        let all = |key: &Key| {
+            let spaces = key.namespaces();
+            journal.cover(spaces.iter().chain([key]), Seq(9_999_999), NOW)
+        };
+        for n in 0..=MAX_KEYS {
+            assert_eq!(all(&name(n)), Some(Cover::Pending), "{n}");
+        }
+        let mut one = Journal::default();
+        for n in 0..=MAX_KEYS {
+            one.raise(&Key::entry("p", &n.to_string(), "k"), Depth::Hard, Seq(5), NOW, NOW);
+        }
+        assert_eq!(one.fences.len(), 2, "one of everything, and the newest: {:?}", one.fences);
+        assert_eq!(one.covered(&Key::namespace("p", ""), Seq(6), NOW), Some(Cover::Pending));
     }
 
     #[test]
-    fn the_bytes_of_keys_are_bounded_and_given_back() {
+    fn a_mutate_is_still_held_when_the_journal_collapses() {
         let mut journal = Journal::default();
-        let long = |n: usize| key(&format!("{n}{}", "x".repeat(30_000)));
-        let count = (0..100).take_while(|n| journal.raise(&long(*n), Seq(1), NOW, NOW)).count();
-        assert!((30..40).contains(&count), "{count}");
-        for n in 0..count {
-            journal.acknowledge(&long(n), Seq(2));
+        journal.hold(&key("held"), Seq(1), NOW, LATER);
+        for n in 0..=MAX_KEYS {
+            journal.raise(&key(&format!("{n}")), Depth::Hard, Seq(2), NOW, NOW);
         }
-        assert_eq!(journal.bytes, 0);
-        journal.raise(&long(0), Seq(3), NOW, NOW);
-        journal.refuse(&long(0), LATER);
-        journal.sweep(LATER);
-        assert_eq!(journal.bytes, 0);
+        let all = Key::namespace("p", "");
+        assert_eq!(journal.covered(&all, Seq(3), NOW), Some(Cover::Refused));
+        assert!(!journal.acknowledge(&all, Depth::Hard, Seq(9)));
+        assert!(journal.take_due(LATER, 9).contains(&all));
+    }
+
+    #[test]
+    fn the_bytes_of_keys_are_bounded() {
+        let mut journal = Journal::default();
+        for n in 0..100 {
+            let long = key(&format!("{n}{}", "x".repeat(30_000)));
+            journal.raise(&long, Depth::Hard, Seq(1), NOW, NOW);
+            assert!(journal.bytes <= MAX_BYTES + long.len(), "{}", journal.bytes);
+        }
     }
 
     #[test]
     fn a_postponed_drop_is_due_later() {
-        let mut journal = Journal::default();
-        journal.raise(&key("a"), Seq(1), NOW, NOW);
-        assert_eq!(journal.due(NOW, 10), [key("a")]);
+        let mut journal = raised(&["a"], 1);
         journal.postpone(&key("a"), NOW, Millis::new(10));
-        assert!(journal.due(NOW, 10).is_empty());
+        assert!(journal.take_due(NOW, 10).is_empty());
         assert_eq!(journal.next_due(), Some(NOW.after(Millis::new(10))));
     }
 }

@@ -1,35 +1,152 @@
-//! Keys: what the user calls an entry, and where it lies in Redis.
+//! Keys: what has a hash in Redis (an entry, a tag, a namespace), what the user calls it, and where it lies.
+//!
+//! | what | Redis key |
+//! |---|---|
+//! | entry | `<prefix>:k:<namespace>:<key>` |
+//! | tag | `<prefix>:t:<namespace>:<tag>` |
+//! | namespace | `<prefix>:n:<namespace>` |
+//!
+//! Prefix and the names of namespaces are percent-encoded where they hold what parts them, so that no two of (prefix,
+//! namespace, key) meet; what comes last stays as it is (a tag without spaces, since an entry's header lists tags).
+//! Namespaces nest: `a/b` lies in `a`, which lies in the one without a name.
 
+use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt::Write as _;
 
-/// A key and the Redis key that follows from it.
-///
-/// The Redis key is `<prefix>:k::<key>`. Prefix and namespace (the empty part, for later) are percent-encoded where they
-/// hold "%" or ":", so that no two of (prefix, namespace, key) meet; the key comes last and stays as it is.
+/// What a key stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KeyKind {
+    /// An entry.
+    Entry,
+    /// A tag.
+    Tag,
+    /// A namespace.
+    Namespace,
+}
+
+impl KeyKind {
+    const fn letter(self) -> char {
+        match self {
+            Self::Entry => 'k',
+            Self::Tag => 't',
+            Self::Namespace => 'n',
+        }
+    }
+}
+
+/// Something that has a hash in Redis.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     redis: Rc<str>,
-    start: usize,
+    kind: KeyKind,
+    /// Where the prefix ends, and where the user's own name begins.
+    prefix: usize,
+    name: usize,
 }
 
 impl Key {
-    /// The key `key` of the cache whose keys begin with `prefix`.
-    #[must_use]
-    pub fn new(prefix: &str, key: &str) -> Self {
-        let mut redis = String::with_capacity(prefix.len() + key.len() + 8);
-        escape_into(&mut redis, prefix);
-        redis.push_str(":k::");
+    fn build(kind: KeyKind, prefix: &str, space: &str, name: impl FnOnce(&mut String)) -> Self {
+        let mut redis = String::with_capacity(prefix.len() + space.len() + 24);
+        escape_into(&mut redis, prefix, |c| matches!(c, '%' | ':'));
+        let prefix = redis.len();
+        redis.push(':');
+        redis.push(kind.letter());
+        redis.push(':');
+        redis.push_str(space);
+        if kind != KeyKind::Namespace {
+            redis.push(':');
+        }
         let start = redis.len();
-        redis.push_str(key);
-        Self { redis: redis.into(), start }
+        name(&mut redis);
+        Self { redis: redis.into(), kind, prefix, name: start }
+    }
+
+    /// The entry `key` of a namespace of the cache whose keys begin with `prefix`. `space` is a path that `nest` made, or
+    /// empty.
+    #[must_use]
+    pub fn entry(prefix: &str, space: &str, key: &str) -> Self {
+        Self::build(KeyKind::Entry, prefix, space, |redis| redis.push_str(key))
+    }
+
+    /// A tag, as the user names it.
+    #[must_use]
+    pub fn tag(prefix: &str, space: &str, tag: &str) -> Self {
+        Self::build(KeyKind::Tag, prefix, space, |redis| redis.push_str(&Self::encode_tag(tag)))
+    }
+
+    /// A tag as an entry's header names it.
+    pub(crate) fn encode_tag(tag: &str) -> String {
+        let mut encoded = String::with_capacity(tag.len());
+        escape_into(&mut encoded, tag, |c| c == '%' || c == ' ' || c.is_ascii_control());
+        encoded
+    }
+
+    /// A tag of the same namespace, as an entry's header names it.
+    pub(crate) fn sibling_tag(&self, encoded: &str) -> Self {
+        let start = self.tags_begin();
+        let name = start.len();
+        let redis: Rc<str> = format!("{start}{encoded}").into();
+        Self { redis, kind: KeyKind::Tag, prefix: self.prefix, name }
+    }
+
+    /// A namespace; the empty path is the one without a name, which is all there is.
+    #[must_use]
+    pub fn namespace(prefix: &str, space: &str) -> Self {
+        Self::build(KeyKind::Namespace, prefix, space, |_| {})
+    }
+
+    /// The path of the namespace `name` in the namespace `space`.
+    #[must_use]
+    pub fn nest(space: &str, name: &str) -> String {
+        let mut path = String::with_capacity(space.len() + name.len() + 1);
+        path.push_str(space);
+        if !space.is_empty() {
+            path.push('/');
+        }
+        escape_into(&mut path, name, |c| matches!(c, '%' | ':' | '/'));
+        path
+    }
+
+    /// The namespaces that it lies in, the widest first.
+    pub(crate) fn namespaces(&self) -> Vec<Self> {
+        let space = self.space();
+        let mut paths: Vec<&str> = Vec::from([""]);
+        paths.extend(space.match_indices('/').filter_map(|(at, _)| space.get(..at)));
+        if !space.is_empty() {
+            paths.push(space);
+        }
+        let prefix = self.redis.get(..self.prefix).unwrap_or("");
+        let made = paths.into_iter().map(|path| {
+            let redis: Rc<str> = format!("{prefix}:n:{path}").into();
+            Self { name: redis.len(), redis, kind: KeyKind::Namespace, prefix: self.prefix }
+        });
+        made.collect()
+    }
+
+    /// What the Redis keys of its namespace's tags begin with.
+    pub(crate) fn tags_begin(&self) -> String {
+        format!("{}:t:{}:", self.redis.get(..self.prefix).unwrap_or(""), self.space())
+    }
+
+    /// The path of its namespace.
+    fn space(&self) -> &str {
+        let end = if self.kind == KeyKind::Namespace { self.name } else { self.name.saturating_sub(1) };
+        self.redis.get(self.prefix + 3..end).unwrap_or("")
     }
 
     /// The Redis key.
     #[must_use]
     pub fn redis(&self) -> &str {
         &self.redis
+    }
+
+    /// What it stands for.
+    #[must_use]
+    pub const fn kind(&self) -> KeyKind {
+        self.kind
     }
 
     /// Bytes of the Redis key.
@@ -44,21 +161,57 @@ impl Key {
         fnv1a(&self.redis)
     }
 
-    /// The key as the user gave it.
+    /// An entry's key as the user gave it; a tag as it is encoded; a namespace's path.
     #[must_use]
     pub fn user(&self) -> &str {
-        self.redis.get(self.start..).unwrap_or("")
+        match self.kind {
+            KeyKind::Namespace => self.space(),
+            KeyKind::Entry | KeyKind::Tag => self.redis.get(self.name..).unwrap_or(""),
+        }
+    }
+
+    /// As `user`, with a tag decoded: as the user wrote it.
+    #[must_use]
+    pub fn display(&self) -> String {
+        match self.kind {
+            KeyKind::Tag => unescape(self.user()),
+            KeyKind::Entry | KeyKind::Namespace => String::from(self.user()),
+        }
     }
 }
 
-fn escape_into(out: &mut String, part: &str) {
+fn escape_into(out: &mut String, part: &str, special: impl Fn(char) -> bool) {
     for c in part.chars() {
-        match c {
-            '%' => out.push_str("%25"),
-            ':' => out.push_str("%3A"),
-            c => out.push(c),
+        if special(c) {
+            let mut bytes = [0; 4];
+            for byte in c.encode_utf8(&mut bytes).bytes() {
+                // Writing to a String does not fail.
+                let _ = write!(out, "%{byte:02X}");
+            }
+        } else {
+            out.push(c);
         }
     }
+}
+
+/// The inverse of `escape_into`; what it did not write stays as it is.
+fn unescape(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        let code = tail.get(..2).and_then(|hex| core::str::from_utf8(hex).ok());
+        match code.and_then(|hex| u8::from_str_radix(hex, 16).ok()).filter(|_| *first == b'%') {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = tail.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| String::from(text))
 }
 
 /// What stands for a key in events: 12 hexadecimal digits (FNV-1a, 48 bits), enough to follow a key through a log.
@@ -84,17 +237,49 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_two_pairs_of_prefix_and_key_meet(a in "[:%kab]{0,6}", b in "[:%kab]{0,6}", c in "[:%kab]{0,6}", d in "[:%kab]{0,6}") {
-            prop_assert_eq!(Key::new(&a, &b) == Key::new(&c, &d), a == c && b == d);
-            let key = Key::new(&a, &b);
-            prop_assert_eq!(key.user(), b);
+        fn no_two_of_prefix_namespace_and_key_meet(
+            a in ("[:%kab]{0,6}", prop::collection::vec("[:%/ab]{1,3}", 0..3), "[:%/kab]{0,6}"),
+            b in ("[:%kab]{0,6}", prop::collection::vec("[:%/ab]{1,3}", 0..3), "[:%/kab]{0,6}"),
+        ) {
+            let path = |names: &[String]| names.iter().fold(String::new(), |space, name| Key::nest(&space, name));
+            let (one, other) = (Key::entry(&a.0, &path(&a.1), &a.2), Key::entry(&b.0, &path(&b.1), &b.2));
+            prop_assert_eq!(one.redis() == other.redis(), a == b);
+            prop_assert_eq!(one.user(), a.2.as_str());
+            let (one, other) = (Key::tag(&a.0, &path(&a.1), &a.2), Key::tag(&b.0, &path(&b.1), &b.2));
+            prop_assert_eq!(one.redis() == other.redis(), a == b);
+            prop_assert_eq!(one.display(), a.2);
+        }
+
+        #[test]
+        fn tags_have_no_spaces_and_come_back(tag: String) {
+            let key = Key::tag("p", "a", &tag);
+            prop_assert!(!key.user().contains(|c: char| c == ' ' || c.is_ascii_control()));
+            prop_assert_eq!(key.display(), tag);
+            prop_assert_eq!(Key::entry("p", "a", "k").sibling_tag(key.user()), key);
         }
     }
 
     #[test]
     fn the_key_itself_stays_readable() {
-        assert_eq!(Key::new("shop", "user:7").redis(), "shop:k::user:7");
-        assert_eq!(Key::new("a:b", "").redis(), "a%3Ab:k::");
+        assert_eq!(Key::entry("shop", "", "user:7").redis(), "shop:k::user:7");
+        assert_eq!(Key::entry("a:b", "", "").redis(), "a%3Ab:k::");
+        assert_eq!(Key::tag("shop", "eu", "big users").redis(), "shop:t:eu:big%20users");
+        assert_eq!(Key::namespace("shop", "").redis(), "shop:n:");
+    }
+
+    #[test]
+    fn a_key_lies_in_its_namespace_and_in_all_around_it() {
+        let space = Key::nest(&Key::nest("", "a"), "b/c");
+        assert_eq!(space, "a/b%2Fc");
+        let names = |key: &Key| -> Vec<String> {
+            key.namespaces().iter().map(|space| String::from(space.redis())).collect()
+        };
+        assert_eq!(names(&Key::entry("p", &space, "k")), ["p:n:", "p:n:a", "p:n:a/b%2Fc"]);
+        assert_eq!(names(&Key::entry("p", "", "a/b")), ["p:n:"]);
+        let namespace = Key::namespace("p", "a");
+        assert_eq!(names(&namespace), ["p:n:", "p:n:a"]);
+        assert_eq!(namespace.namespaces()[1], namespace);
+        assert_eq!(namespace.user(), "a");
     }
 
     #[test]

@@ -15,6 +15,7 @@
 //! 5. Every table is bounded where it is declared.
 
 mod backoff;
+mod basis;
 mod config;
 mod connection;
 mod duration;
@@ -30,20 +31,22 @@ mod options;
 mod random;
 mod recent;
 pub mod redis;
+mod seen;
 mod stats;
+mod tagged;
 mod time;
 
 pub use config::{CacheConfig, MAX_TTL};
 pub use connection::{Snapshot, StateName};
 pub use endpoint::{CREDENTIALS, Endpoint, EndpointError};
 pub use engine::{
-    BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Engine, OpId, ReadCall,
-    RequestId, Served, SharedId, Source, WriteCall,
+    BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Engine, Freshness, Life, Named,
+    OpId, ReadCall, RequestId, Served, SharedId, Source, Targets, WriteCall, WriteKind,
 };
-pub use entry::{Header, ValueKind};
+pub use entry::{Header, Stamp, ValueKind};
 pub use error::{ErrorKind, Failure};
-pub use event::{Bypass, Event, EventKind, InvalidationState, Outcome};
-pub use key::{Key, short_hash};
-pub use options::{OptionError, OptionValue, Options, read_option};
+pub use event::{Bypass, Event, EventKind, InvalidationState, LeaseOutcome, Outcome};
+pub use key::{Key, KeyKind, short_hash};
+pub use options::{CallKind, OptionError, OptionValue, Options, call_option};
 pub use stats::Stats;
 pub use time::{Clock, Millis, Timestamp};

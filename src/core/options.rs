@@ -57,11 +57,15 @@ impl core::error::Error for OptionError {}
 
 const DAY: u64 = 86_400_000;
 const TTL: (Millis, Millis) = (Millis::new(1), MAX_TTL);
+const STALE: (Millis, Millis) = (Millis::ZERO, MAX_TTL);
+const LEASE_WAIT: (Millis, Millis) = (Millis::ZERO, Millis::new(30_000));
+const MUTATE: (Millis, Millis) = (Millis::new(1), Millis::new(300_000));
 const WAIT: (Millis, Millis) = (Millis::new(1), Millis::new(30_000));
 const FLIGHT: (Millis, Millis) = (Millis::new(1), Millis::new(300_000));
-const CACHE_OPTIONS: &str =
-    "prefix, version, ttl, timeout.read, timeout.write, timeout.flight, url, token, onEvent, debug";
-const READ_OPTIONS: &str = "ttl, signal";
+const CACHE_OPTIONS: &str = "prefix, version, ttl, swr, staleIfError, leaseWait, timeout.read, timeout.write, timeout.flight, url, token, onEvent, debug";
+const READ_OPTIONS: &str = "ttl, swr, staleIfError, leaseWait, tags, forceFresh, freshness, signal";
+const SET_OPTIONS: &str = "ttl, swr, staleIfError, tags";
+const MUTATE_OPTIONS: &str = "timeout";
 
 /// The options of a cache, as far as they have been read.
 #[derive(Clone, Debug, Default)]
@@ -80,6 +84,9 @@ impl Options {
             "prefix" => config.prefix = text(option, value, 1, 64)?,
             "version" => config.build = text(option, value, 0, 64)?,
             "ttl" => config.ttl = span(option, value, TTL)?,
+            "swr" => config.swr = span(option, value, STALE)?,
+            "staleIfError" => config.stale_if_error = span(option, value, STALE)?,
+            "leaseWait" => config.lease_wait = span(option, value, LEASE_WAIT)?,
             "timeout.read" => config.read = span(option, value, WAIT)?,
             "timeout.write" => config.write = span(option, value, WAIT)?,
             "timeout.flight" => config.flight = span(option, value, FLIGHT)?,
@@ -115,15 +122,42 @@ impl Options {
     }
 }
 
-/// Checks one option of a read or a `set`; the only one that has a value for the core is `ttl`.
+/// Which call an option is given to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallKind {
+    /// A read.
+    Read,
+    /// A `set`.
+    Set,
+    /// A `mutate`.
+    Mutate,
+}
+
+impl CallKind {
+    const fn known(self) -> &'static str {
+        match self {
+            Self::Read => READ_OPTIONS,
+            Self::Set => SET_OPTIONS,
+            Self::Mutate => MUTATE_OPTIONS,
+        }
+    }
+}
+
+/// Checks one option of a call that is a duration. The others have no value for this: what comes here is of a wrong type.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn read_option(option: &str, value: OptionValue<'_>) -> Result<Millis, OptionError> {
-    match option {
-        "ttl" => span(option, value, TTL),
-        "signal" => Err(invalid(option, value, "an AbortSignal")),
-        _ => Err(OptionError::Unknown { option: shortened(option), known: READ_OPTIONS }),
+pub fn call_option(call: CallKind, option: &str, value: OptionValue<'_>) -> Result<Millis, OptionError> {
+    match (call, option) {
+        (CallKind::Read | CallKind::Set, "ttl") => span(option, value, TTL),
+        (CallKind::Read | CallKind::Set, "swr" | "staleIfError") => span(option, value, STALE),
+        (CallKind::Read, "leaseWait") => span(option, value, LEASE_WAIT),
+        (CallKind::Mutate, "timeout") => span(option, value, MUTATE),
+        (CallKind::Read | CallKind::Set, "tags") => Err(invalid(option, value, "a list of texts")),
+        (CallKind::Read, "signal") => Err(invalid(option, value, "an AbortSignal")),
+        (CallKind::Read, "forceFresh") => Err(invalid(option, value, "true or false")),
+        (CallKind::Read, "freshness") => Err(invalid(option, value, "\"strict\"")),
+        _ => Err(OptionError::Unknown { option: shortened(option), known: call.known() }),
     }
 }
 
@@ -190,8 +224,11 @@ mod tests {
         );
         let error = options.take("tll", OptionValue::Number(5.0, "5.0")).expect_err("misspelt").to_string();
         assert!(error.starts_with("unknown option \"tll\": known are prefix, version, ttl"), "{error}");
-        let error = read_option("swr", OptionValue::Number(5.0, "5.0")).expect_err("not yet").to_string();
-        assert_eq!(error, "unknown option \"swr\": known are ttl, signal");
+        let error = call_option(CallKind::Set, "signal", OptionValue::Other("object")).expect_err("of reads");
+        assert_eq!(error.to_string(), "unknown option \"signal\": known are ttl, swr, staleIfError, tags");
+        let error =
+            call_option(CallKind::Read, "freshness", OptionValue::Text("strong")).expect_err("misspelt");
+        assert_eq!(error.to_string(), "option \"freshness\" must be \"strict\", got \"strong\"");
     }
 
     #[test]

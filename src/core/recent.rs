@@ -49,7 +49,7 @@ mod tests {
     fn keys_are_forgotten_in_time_and_the_table_stays_bounded() {
         let mut recent = Recent::new(Millis::new(10), 4);
         let at = Timestamp::from_ms;
-        let key = |n: u64| Key::new("p", &format!("{n}"));
+        let key = |n: u64| Key::entry("p", "", &format!("{n}"));
         recent.insert(&key(0), at(0));
         assert!(recent.contains(&key(0), at(9)));
         assert!(!recent.contains(&key(0), at(10)));

@@ -8,6 +8,7 @@ use serde::Serialize;
 #[allow(missing_docs, reason = "documented where users read them")]
 pub struct Stats {
     pub hits: u64,
+    pub stale: u64,
     pub misses: u64,
     pub bypasses: u64,
     pub shared: u64,

@@ -1,6 +1,6 @@
 //! How an operation gets to Redis: the connection's word, and what follows from it.
 
-use super::exchange::Lane;
+use super::lane::Lane;
 use super::{Engine, OpId, SharedId};
 use crate::core::connection::Admission;
 use crate::core::event::EventKind;

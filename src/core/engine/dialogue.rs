@@ -46,6 +46,29 @@ impl CacheId {
     pub(crate) const MAX: Self = Self(u32::MAX);
 }
 
+/// How fresh a read's value must be, besides valid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Freshness {
+    /// Fresh, or stale within the bounds that entry and reader allow.
+    #[default]
+    Normal,
+    /// Nothing stale, and nothing shared without a verdict.
+    Strict,
+    /// Nothing stored: the callback runs, or one of the same kind that starts later is shared.
+    Forced,
+}
+
+/// How long what is stored lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// It is fresh so long.
+    pub ttl: Millis,
+    /// After that it may be served so long while it is refreshed.
+    pub swr: Millis,
+    /// After that it may be served so long in place of an error of the callback.
+    pub stale_if_error: Millis,
+}
+
 /// A read that begins.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadCall<'a> {
@@ -55,14 +78,64 @@ pub struct ReadCall<'a> {
     pub cache: CacheId,
     /// Which Redis.
     pub connection: ConnectionId,
+    /// The namespace's path, as `Key::nest` makes it; empty for none.
+    pub space: &'a str,
     /// At most 32,000 bytes; the driver has checked it.
     pub key: &'a str,
-    /// Time to live of what is stored; `None`: the cache's.
+    /// The tags that the entry must carry, and will.
+    pub tags: &'a [&'a str],
+    /// In place of the cache's own; `None` where not given.
     pub ttl: Option<Millis>,
+    /// As `ttl`.
+    pub swr: Option<Millis>,
+    /// As `ttl`.
+    pub stale_if_error: Option<Millis>,
+    /// How long it waits for another isolate that computes the value; `None`: as the cache's.
+    pub lease_wait: Option<Millis>,
+    /// What will do.
+    pub freshness: Freshness,
     /// Whether there is a callback.
     pub load: bool,
     /// Whether the host keeps promises of this request alive (`waitUntil`); without, nothing is shared.
     pub anchored: bool,
+}
+
+/// What an invalidation, an expiry or a mutate is about. At least one thing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Targets<'a> {
+    /// Keys.
+    pub keys: &'a [&'a str],
+    /// Tags.
+    pub tags: &'a [&'a str],
+    /// The whole namespace.
+    pub all: bool,
+}
+
+/// What a write does.
+#[derive(Clone, Copy, Debug)]
+pub enum WriteKind<'a> {
+    /// Ends what is stored.
+    Invalidate,
+    /// Makes it stale.
+    Expire,
+    /// Ends what is stored for the one key, and stores this.
+    Set {
+        /// The value; the driver holds its text.
+        encoded: Encoded,
+        /// What it is to carry.
+        tags: &'a [&'a str],
+        /// As in `ReadCall`.
+        ttl: Option<Millis>,
+        /// As in `ReadCall`.
+        swr: Option<Millis>,
+        /// As in `ReadCall`.
+        stale_if_error: Option<Millis>,
+    },
+    /// Runs a callback that changes the source, and ends what is stored before and after.
+    Mutate {
+        /// How long the callback may take: so long nothing of what it covers is served or stored, should it never end.
+        deadline: Millis,
+    },
 }
 
 /// A write that begins.
@@ -76,10 +149,23 @@ pub struct WriteCall<'a> {
     pub connection: ConnectionId,
     /// As in `ReadCall`.
     pub anchored: bool,
-    /// The keys to invalidate; for a `set`, exactly one.
-    pub keys: &'a [&'a str],
-    /// What to store then.
-    pub set: Option<(Encoded, Option<Millis>)>,
+    /// As in `ReadCall`.
+    pub space: &'a str,
+    /// What it is about.
+    pub targets: Targets<'a>,
+    /// What it does.
+    pub kind: WriteKind<'a>,
+}
+
+/// What of a write is not acknowledged, as the user named it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    /// Keys.
+    pub keys: Vec<String>,
+    /// Tags.
+    pub tags: Vec<String>,
+    /// The whole namespace.
+    pub all: bool,
 }
 
 /// A value in the form that is stored. The driver holds the text.
@@ -92,7 +178,7 @@ pub struct Encoded {
 }
 
 /// How a callback ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallbackEnd {
     /// With a value.
     Ok {
@@ -100,6 +186,8 @@ pub enum CallbackEnd {
         ttl: Option<Millis>,
         /// It asked not to store the value.
         skip: bool,
+        /// Tags that it declared besides those of the call.
+        tags: Vec<String>,
     },
     /// With an error, which the driver passes on.
     Err,
@@ -151,12 +239,20 @@ pub enum Effect {
     Encode(OpId),
     /// Answer the caller with the value that the driver holds for the operation.
     Serve(OpId, Served),
+    /// Decode the value at the source and keep it beside the callback's, then call `decoded`.
+    Stash(OpId, Source),
+    /// Answer the caller with the value that was stashed.
+    ServeStash(OpId, Served),
+    /// The versions of tags that the callback waits for are known, or will not be.
+    Tagged(OpId),
     /// Answer the caller with the callback's error.
     Throw(OpId),
     /// Answer the caller of a write: applied, and whether the value of a `set` was stored.
     Applied { op: OpId, stored: bool },
-    /// Answer the caller of a write: not applied for these keys.
-    NotApplied { op: OpId, state: InvalidationState, disabled: bool, keys: Vec<String> },
+    /// Answer the caller of a write: not applied for these.
+    NotApplied { op: OpId, state: InvalidationState, disabled: bool, what: Named },
+    /// Answer the caller of a mutate with the callback's value, and with what became of the invalidation.
+    Mutated { op: OpId, state: InvalidationState, disabled: bool, marked: bool, what: Named },
     /// The operation goes on behind the answer, or never had a caller: keep the request alive until `Finished`.
     Background(OpId),
     /// The operation is over; nothing more comes for it.

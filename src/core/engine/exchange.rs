@@ -4,17 +4,17 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
+use super::lane::Lane;
 use super::op::Op;
 use super::{BatchId, BodyPart, CacheId, ConnectionId, Effect, Engine, OpId, RequestId, SharedId, malformed};
-use crate::core::entry::Header;
 use crate::core::error::{ErrorKind, Failure};
 use crate::core::event::EventKind;
-use crate::core::journal::Seq;
+use crate::core::journal::{Depth, Seq};
 use crate::core::key::Key;
-use crate::core::redis::command::Command;
-use crate::core::redis::reply::{self, CommandError, Encoding, Reply};
-use crate::core::redis::script::{Loaded, MARKER, Script};
-use crate::core::time::Timestamp;
+use crate::core::redis::command::{Command, How};
+use crate::core::redis::reply::{self, CommandError, Reply};
+use crate::core::redis::script::{Dialect, Loaded, Script};
+use crate::core::time::{Millis, Timestamp};
 
 /// Limits of one HTTP request; what is over goes into a second one.
 const MAX_COMMANDS: usize = 512;
@@ -24,15 +24,59 @@ const MAX_BYTES: usize = 4 << 20;
 #[derive(Clone, Debug)]
 pub(super) enum Slot {
     /// The read of an operation.
-    Read { op: OpId },
+    Read {
+        op: OpId,
+    },
     /// The fill behind a read.
-    Fill { op: OpId },
+    Fill {
+        op: OpId,
+    },
     /// The read behind the drop of a `set`.
-    SetRead { op: OpId },
+    SetRead {
+        op: OpId,
+    },
     /// The fill of a `set`.
-    SetFill { op: OpId },
-    /// A drop. `plain`: by HDEL, scripts being refused. `resent`: with the script's text, its hash being unknown.
-    Drop { op: OpId, role: DropRole, key: Key, plain: bool, resent: bool },
+    SetFill {
+        op: OpId,
+    },
+    /// The versions of tags that a callback waits for.
+    Versions {
+        op: OpId,
+        ticket: Seq,
+        tags: Vec<Key>,
+    },
+    /// The first of the commands that a read is without scripts, and one of those that follow it.
+    Plain {
+        op: OpId,
+    },
+    PlainMore {
+        op: OpId,
+    },
+    /// A drop, or an expiry.
+    Drop(Drop),
+}
+
+/// A command that ends something.
+#[derive(Clone, Debug)]
+pub(super) struct Drop {
+    pub(super) op: OpId,
+    pub(super) role: DropRole,
+    pub(super) key: Key,
+    pub(super) depth: Depth,
+    pub(super) mark: Option<Mark>,
+    /// By HDEL, scripts being refused, or not being needed.
+    pub(super) plain: bool,
+    /// With the script's text, its hash being unknown.
+    pub(super) resent: bool,
+}
+
+/// What a drop does about the mark of a mutate.
+#[derive(Clone, Debug)]
+pub(super) enum Mark {
+    /// Sets it, for so long.
+    Add { token: String, life: Millis },
+    /// Takes it away.
+    Remove { token: String },
 }
 
 /// Who waits for a drop.
@@ -53,7 +97,10 @@ impl Slot {
             | Self::Fill { op }
             | Self::SetRead { op }
             | Self::SetFill { op }
-            | Self::Drop { op, .. } => *op,
+            | Self::Versions { op, .. }
+            | Self::Plain { op }
+            | Self::PlainMore { op }
+            | Self::Drop(Drop { op, .. }) => *op,
         }
     }
 }
@@ -75,35 +122,6 @@ pub(super) struct Batch {
     sent: Option<Seq>,
     /// The operations that still wait for it.
     waiting: Vec<OpId>,
-}
-
-/// What a read script's reply says.
-pub(super) struct Found {
-    pub(super) encoding: Encoding,
-    pub(super) now: u64,
-    /// `None`: Redis could not make one.
-    pub(super) generation: Option<String>,
-    pub(super) entry: Option<(Header, core::ops::Range<usize>)>,
-}
-
-/// What the next exchange of a request belongs to.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Lane {
-    pub(super) request: RequestId,
-    pub(super) cache: CacheId,
-    pub(super) connection: ConnectionId,
-    pub(super) anchored: bool,
-}
-
-impl Op {
-    pub(super) const fn lane(&self) -> Lane {
-        Lane {
-            request: self.request,
-            cache: self.cache,
-            connection: self.connection,
-            anchored: self.anchored,
-        }
-    }
 }
 
 impl Engine {
@@ -139,7 +157,7 @@ impl Engine {
             .commands
             .iter()
             .filter_map(|(_, slot)| match slot {
-                Slot::Read { op } => Some((*op, false)),
+                Slot::Read { op } | Slot::Plain { op } => Some((*op, false)),
                 Slot::Fill { op } => Some((*op, true)),
                 _ => None,
             })
@@ -165,7 +183,7 @@ impl Engine {
         let now = self.now(host);
         let Some(batch) = self.batches.remove(&id) else { return false };
         match verdict(status, body, batch.commands.len()) {
-            Ok(replies) => self.succeeded(batch, replies, body, now),
+            Ok(replies) => self.succeeded(id, batch, replies, body, now),
             Err(failure) => self.failed(batch, &failure, now),
         }
         true
@@ -193,11 +211,22 @@ impl Engine {
         command: Command,
         slot: Slot,
     ) -> BatchId {
-        let bytes = command.len() + value;
+        self.enqueue_all(lane, attempt, value, Vec::from([(command, slot)]))
+    }
+
+    /// Puts commands into one batch, one after the other.
+    pub(super) fn enqueue_all(
+        &mut self,
+        lane: Lane,
+        attempt: Option<u32>,
+        value: usize,
+        commands: Vec<(Command, Slot)>,
+    ) -> BatchId {
+        let bytes = commands.iter().map(|(command, _)| command.len()).sum::<usize>() + value;
         let open = self.requests.get(&lane.request).and_then(|r| r.open).filter(|id| {
             self.batches.get(id).is_some_and(|b| {
                 b.connection == lane.connection
-                    && b.commands.len() < MAX_COMMANDS
+                    && b.commands.len() + commands.len() <= MAX_COMMANDS
                     && b.bytes + bytes <= MAX_BYTES
             })
         });
@@ -208,8 +237,6 @@ impl Engine {
             self.push(lane.request, Effect::Flush(id));
             id
         });
-        let waits = !matches!(slot, Slot::Drop { role: DropRole::Cover, .. });
-        let op = slot.op();
         let batch = self.batches.entry(id).or_insert_with(|| Batch {
             request: lane.request,
             cache: lane.cache,
@@ -224,12 +251,16 @@ impl Engine {
             waiting: Vec::new(),
         });
         batch.bytes += bytes;
-        if let Some(script) = command.introduces() {
-            batch.introduces.insert(script);
-        }
-        batch.commands.push((command, slot));
-        if waits && !batch.waiting.contains(&op) {
-            batch.waiting.push(op);
+        for (command, slot) in commands {
+            if let Some(script) = command.introduces() {
+                batch.introduces.insert(script);
+            }
+            let waits = !matches!(slot, Slot::Drop(Drop { role: DropRole::Cover, .. }));
+            let op = slot.op();
+            batch.commands.push((command, slot));
+            if waits && !batch.waiting.contains(&op) {
+                batch.waiting.push(op);
+            }
         }
         if let Some(attempt) = attempt
             && batch.attempt.is_none()
@@ -259,16 +290,21 @@ impl Engine {
         }
     }
 
-    /// Whether a script can go by its hash: the server knows it, or will when the command gets there in this batch.
-    pub(super) fn by_hash(&self, lane: Lane, script: Script) -> bool {
-        if self.peer(lane.connection).is_some_and(|peer| peer.connection.loaded.has(script)) {
-            return true;
-        }
+    /// How a script is named: by its hash if the server knows it, or will when the command gets there in this batch.
+    pub(super) fn how(&self, lane: Lane, script: Script, resent: bool) -> How {
+        let Some(peer) = self.peer(lane.connection) else { return How::Text(Dialect::Redis) };
         let open = self.requests.get(&lane.request).and_then(|r| r.open).and_then(|id| self.batches.get(&id));
         // A command that no longer fits goes into a batch of its own; should that arrive first, it is sent again by its text.
-        open.is_some_and(|batch| batch.connection == lane.connection && batch.introduces.has(script))
+        let introduced =
+            open.is_some_and(|batch| batch.connection == lane.connection && batch.introduces.has(script));
+        if !resent && (peer.connection.loaded.has(script) || introduced) {
+            How::Hash(peer.dialect)
+        } else {
+            How::Text(peer.dialect)
+        }
     }
 
+    #[allow(clippy::too_many_arguments, reason = "all that its slot holds")]
     pub(super) fn enqueue_drop(
         &mut self,
         lane: Lane,
@@ -276,11 +312,27 @@ impl Engine {
         op: OpId,
         role: DropRole,
         key: &Key,
+        depth: Depth,
+        mark: Option<Mark>,
     ) {
-        let by_hash = self.by_hash(lane, Script::Drop);
-        let command = Command::script(Script::Drop, by_hash, key.redis(), &[]);
-        let slot = Slot::Drop { op, role, key: key.clone(), plain: false, resent: false };
-        self.enqueue(lane, attempt, 0, command, slot);
+        let plain = depth == Depth::Soft;
+        let drop = Drop { op, role, key: key.clone(), depth, mark, plain, resent: false };
+        self.send_drop(lane, attempt, drop);
+    }
+
+    pub(super) fn send_drop(&mut self, lane: Lane, attempt: Option<u32>, drop: Drop) {
+        let command = if drop.plain {
+            Self::plain_drop(&drop.key, drop.depth, &self.build(lane))
+        } else {
+            let how = self.how(lane, Script::Drop, drop.resent);
+            let (add, life, remove) = match &drop.mark {
+                None => ("", String::from("0"), ""),
+                Some(Mark::Add { token, life }) => (token.as_str(), format!("{}", life.get()), ""),
+                Some(Mark::Remove { token }) => ("", String::from("0"), token.as_str()),
+            };
+            Command::script(Script::Drop, how, [drop.key.redis()], &[add, &life, remove])
+        };
+        self.enqueue(lane, attempt, 0, command, Slot::Drop(drop));
     }
 
     /// An operation no longer waits for a batch. When nobody does, the exchange is over: it timed out.
@@ -321,7 +373,7 @@ impl Engine {
         self.push(batch.request, if late { Effect::Abandon(verdict) } else { Effect::Settle(verdict) });
     }
 
-    fn succeeded(&mut self, batch: Batch, replies: Vec<Reply>, body: &[u8], now: Timestamp) {
+    fn succeeded(&mut self, id: BatchId, batch: Batch, replies: Vec<Reply>, body: &[u8], now: Timestamp) {
         let Some(peer) = self.peer_mut(batch.connection) else { return };
         let change = peer.connection.succeeded(batch.attempt, now);
         for script in Script::ALL {
@@ -335,20 +387,32 @@ impl Engine {
         self.settle_attempt(&batch, false);
         let lane = batch.lane();
         let sent = batch.sent.unwrap_or_default();
-        for ((_, slot), reply) in batch.commands.into_iter().zip(replies) {
-            if reply == Reply::Error(CommandError::NoScript)
-                && let Some(peer) = self.peer_mut(lane.connection)
-            {
-                peer.connection.loaded.clear();
+        let mut commands = batch.commands.into_iter().zip(&replies).enumerate().peekable();
+        while let Some((index, ((_, slot), reply))) = commands.next() {
+            match reply {
+                Reply::Error(CommandError::NoScript) => self.forget_scripts(lane),
+                Reply::Error(CommandError::ScriptFlag) => self.use_plain_dialect(lane),
+                _ => {}
             }
             match slot {
-                Slot::Read { op } => self.read_replied(op, &reply, body, now),
-                Slot::Fill { op } => self.fill_replied(op, &reply, body, now),
-                Slot::SetRead { op } => self.set_read_replied(op, &reply, body, now),
-                Slot::SetFill { op } => self.set_fill_replied(op, &reply, body, now),
-                Slot::Drop { op, role, key, plain, resent } => {
-                    self.drop_replied(lane, sent, op, role, key, (plain, resent), &reply, now);
+                Slot::Read { op } => self.read_replied(op, reply, body, now),
+                Slot::Fill { op } => self.fill_replied(op, reply, body, now),
+                Slot::SetRead { op } => self.set_read_replied(op, reply, body, now),
+                Slot::SetFill { op } => self.set_fill_replied(op, reply, body, now),
+                Slot::Versions { op, ticket, tags } => {
+                    self.versions_replied(op, ticket, tags, reply, body, now);
                 }
+                Slot::Plain { op } => {
+                    let mut end = index + 1;
+                    while let Some((more, _)) = commands.next_if(
+                        |(_, ((_, slot), _))| matches!(slot, Slot::PlainMore { op: of } if *of == op),
+                    ) {
+                        end = more + 1;
+                    }
+                    self.plain_replied(op, id, replies.get(index..end).unwrap_or_default(), body, now);
+                }
+                Slot::PlainMore { .. } => {}
+                Slot::Drop(drop) => self.drop_replied(lane, sent, drop, reply, now),
             }
         }
         self.replay_if_due(lane, now);
@@ -373,11 +437,28 @@ impl Engine {
                 continue;
             }
             match slot {
-                Slot::Read { op } => self.read_failed(op, failure.kind, now),
+                Slot::Read { op } | Slot::Plain { op } => self.read_failed(op, failure.kind, now),
+                Slot::PlainMore { .. } => {}
                 Slot::Fill { op } => self.fill_failed(op, failure.kind, now),
                 Slot::SetRead { op } | Slot::SetFill { op } => self.set_failed(op, now),
-                Slot::Drop { op, role, key, .. } => self.drop_failed(op, role, &key, now),
+                Slot::Versions { op, ticket, .. } => self.versions_known(op, ticket),
+                Slot::Drop(drop) => self.drop_failed(&drop, now),
             }
+        }
+    }
+
+    /// The server has forgotten its scripts, as at a restart.
+    fn forget_scripts(&mut self, lane: Lane) {
+        if let Some(peer) = self.peer_mut(lane.connection) {
+            peer.connection.loaded.clear();
+        }
+    }
+
+    /// The server does not take the words of its dialect after all.
+    fn use_plain_dialect(&mut self, lane: Lane) {
+        if let Some(peer) = self.peer_mut(lane.connection) {
+            peer.dialect = Dialect::Redis;
+            peer.connection.loaded.clear();
         }
     }
 
@@ -439,31 +520,4 @@ fn verdict(status: u16, body: &[u8], expected: usize) -> Result<Vec<Reply>, Fail
             None => malformed(&format!("expected HTTP status 200, got {status}")),
         }),
     }
-}
-
-/// Reads a reply of the read script. An entry that is not as this version writes it is none.
-///
-/// # Errors
-/// When it is not such a reply.
-pub(super) fn found(reply: &Reply, body: &[u8]) -> Result<Found, Failure> {
-    let wrong = || malformed("expected the read script's reply, got something else");
-    let Reply::Array(items) = reply else { return Err(wrong()) };
-    let [marker, Reply::Integer(now), Reply::Text(generation), rest @ ..] = items.as_slice() else {
-        return Err(wrong());
-    };
-    let encoding = reply::says(body, marker, MARKER).ok_or_else(wrong)?;
-    let generation = reply::text(body, generation, encoding).ok_or_else(wrong)?;
-    let entry = match rest {
-        [Reply::Text(header), Reply::Text(place)] => reply::text(body, header, encoding)
-            .and_then(|header| Header::parse(&header))
-            .filter(|header| header.generation == generation)
-            .map(|header| (header, place.clone())),
-        _ => None,
-    };
-    Ok(Found {
-        encoding,
-        now: u64::try_from(*now).map_err(|_| wrong())?,
-        generation: (!generation.is_empty()).then(|| generation.into_owned()),
-        entry,
-    })
 }

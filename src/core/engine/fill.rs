@@ -2,9 +2,12 @@
 
 use alloc::string::String;
 
-use super::exchange::{Lane, Slot};
+use super::exchange::Slot;
+use super::lane::Lane;
 use super::op::{Op, ReadStep};
-use super::{Effect, Encoded, Engine, OpId, Served};
+use super::read::count;
+use super::{Effect, Encoded, Engine, Life, OpId, Served};
+use crate::core::basis::Basis;
 use crate::core::entry::Header;
 use crate::core::error::ErrorKind;
 use crate::core::event::EventKind;
@@ -24,6 +27,7 @@ impl Engine {
         let now = self.now(host);
         let Some((lane, read)) = self.reading(id) else { return false };
         let ReadStep::Encoding { ttl, cost } = read.step else { return true };
+        let tags = read.tags();
         if encoded.size > MAX_VALUE {
             return self.unencodable(id, "$", "it is over 4 MiB when encoded", host);
         }
@@ -31,11 +35,12 @@ impl Engine {
             && let Some(flight) = self.flights.get_mut(flight)
         {
             flight.stage = Stage::Computed;
+            flight.value_tags = tags;
             let value = flight.value;
             self.push(lane.request, Effect::Share(id, value));
             self.push(lane.request, Effect::Settle(value));
         }
-        let storable = self.reading(id).is_some_and(|(_, read)| read.generation.is_some());
+        let storable = self.reading(id).is_some_and(|(_, read)| !read.basis.is_empty());
         let ready = self.peer(lane.connection).is_some_and(|peer| peer.connection.is_ready());
         if storable && ready {
             if lane.anchored {
@@ -81,9 +86,12 @@ impl Engine {
         now: Timestamp,
     ) {
         let Some((lane, read)) = self.reading(id) else { return };
-        let (key, resent) = (read.key.clone(), read.resent);
-        let generation = read.generation.clone().unwrap_or_default();
-        let command = self.fill_command(lane, &key, &generation, encoded, ttl, cost, "", resent);
+        let (resent, life) = (read.resent, Life { ttl, ..read.life });
+        // What the callback declared has been looked at: it is all in there.
+        let Some(basis) = read.basis.narrow(&read.tags()) else {
+            return self.conclude_fill(id, Stage::NotStored, Some("late tags"), now);
+        };
+        let command = self.fill_command(lane, &basis, encoded, life, cost, "", resent);
         let batch = self.enqueue(lane, None, encoded.size, command, Slot::Fill { op: id });
         let deadline = now.after(self.config(lane.cache).map_or(Millis::ZERO, |config| config.write));
         self.set_step(id, ReadStep::Filling { batch, encoded, ttl, cost });
@@ -95,20 +103,23 @@ impl Engine {
     pub(super) fn fill_command(
         &mut self,
         lane: Lane,
-        key: &Key,
-        generation: &str,
+        basis: &Basis,
         encoded: Encoded,
-        ttl: Millis,
+        life: Life,
         cost: Millis,
         nonce: &str,
-        by_text: bool,
+        resent: bool,
     ) -> Command {
-        let by_hash = self.by_hash(lane, Script::Fill) && !by_text;
-        let build = self.config(lane.cache).map(|config| config.build.clone()).unwrap_or_default();
-        let ttl = alloc::format!("{}", ttl.get());
-        let suffix = Header::suffix(encoded.kind, cost);
-        let before = [generation, &build, &ttl, &suffix];
-        Command::script_with_value(Script::Fill, by_hash, key.redis(), &before, &[nonce])
+        let how = self.how(lane, Script::Fill, resent);
+        let build = self.build(lane);
+        let span = |span: Millis| alloc::format!("{}", span.get());
+        let (ttl, swr, stale_if_error) = (span(life.ttl), span(life.swr), span(life.stale_if_error));
+        let kind_and_cost = Header::kind_and_cost(encoded.kind, cost);
+        let (stamps, namespaces) = (basis.text(), count(basis.namespaces()));
+        let begin = basis.entry().map(Key::tags_begin).unwrap_or_default();
+        let before =
+            [build.as_str(), &stamps, &namespaces, &begin, &ttl, &swr, &stale_if_error, &kind_and_cost];
+        Command::script_with_value(Script::Fill, how, basis.keys().map(Key::redis), &before, &[nonce])
     }
 
     pub(super) fn fill_replied(&mut self, id: OpId, reply: &Reply, body: &[u8], now: Timestamp) {
@@ -122,7 +133,7 @@ impl Engine {
                 }
                 self.conclude_fill(id, Stage::Stored, None, now);
             }
-            Reply::Error(CommandError::NoScript) if !resent => {
+            Reply::Error(CommandError::NoScript | CommandError::ScriptFlag) if !resent => {
                 if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
                     read.resent = true;
                 }
@@ -134,6 +145,9 @@ impl Engine {
             }
             reply if reply::says(body, reply, "overtaken").is_some() => {
                 self.conclude_fill(id, Stage::NotStored, Some("overtaken"), now);
+            }
+            reply if reply::says(body, reply, "marked").is_some() => {
+                self.conclude_fill(id, Stage::NotStored, Some("marked"), now);
             }
             _ => self.conclude_fill(id, Stage::NotStored, Some("malformed reply"), now),
         }
@@ -162,7 +176,7 @@ impl Engine {
         if let Some(peer) = self.peer_mut(lane.connection) {
             match (stored, reason) {
                 (true, _) => peer.stats.fills += 1,
-                (false, Some("overtaken")) => peer.stats.fills_refused += 1,
+                (false, Some("overtaken" | "marked")) => peer.stats.fills_refused += 1,
                 (false, _) => peer.stats.fills_failed += 1,
             }
         }

@@ -1,9 +1,11 @@
 //! Leading a flight and following one.
 
+use alloc::vec::Vec;
+
 use super::op::{Op, ReadStep};
-use super::{Effect, Engine, MAX_JOINS, OpId, Served, Source};
+use super::{Effect, Engine, Freshness, MAX_JOINS, OpId, Served, Source};
 use crate::core::event::{Bypass, Outcome};
-use crate::core::flight::{FlightId, Take};
+use crate::core::flight::{FlightId, Stage, Take};
 use crate::core::time::{Millis, Timestamp};
 
 impl Engine {
@@ -11,14 +13,15 @@ impl Engine {
     pub(super) fn lead(&mut self, id: OpId, now: Timestamp) {
         let Some((lane, read)) = self.reading(id) else { return };
         let at = (lane.connection, read.key.clone(), lane.cache);
+        let (forced, named) = (read.freshness == Freshness::Forced, read.named.clone());
         let deadline = now.after(self.config(lane.cache).map_or(Millis::ZERO, |config| config.flight));
-        let (value, verdict) = (self.shared(), self.shared());
-        let Some(flight) = self.flights.start(&at, deadline, value, verdict, now) else { return };
+        let promises = (self.shared(), self.shared());
+        let Some(flight) = self.flights.start(&at, (forced, &named), deadline, promises, now) else { return };
         if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
             read.flight = Some(flight);
         }
-        self.push(lane.request, Effect::Anchor(value));
-        self.push(lane.request, Effect::Anchor(verdict));
+        self.push(lane.request, Effect::Anchor(promises.0));
+        self.push(lane.request, Effect::Anchor(promises.1));
     }
 
     /// Lets an operation wait for a flight, until the flight's deadline.
@@ -43,22 +46,12 @@ impl Engine {
         let Some((lane, read)) = self.reading(id) else { return };
         let ReadStep::Following { flight: flight_id, joined } = read.step else { return };
         let Some(flight) = self.flights.get(flight_id) else { return self.again(id, now) };
-        match flight.take(joined) {
+        match flight.take(Self::joiner(read, joined)) {
             Take::Wait(promise) => self.push(lane.request, Effect::Await(id, promise)),
-            Take::Value => {
-                let (outcome, reason) = flight.outcome;
-                let stored = match (outcome, flight.stage) {
-                    (Outcome::Hit, _) | (_, crate::core::flight::Stage::Stored) => Some(true),
-                    (_, crate::core::flight::Stage::NotStored) => Some(false),
-                    _ => None,
-                };
-                let served = Served { outcome, reason, shared: true, age: flight.age, stored };
-                let value = flight.value;
-                self.set_step(id, ReadStep::Decoding { served });
-                self.set_due(id, None);
-                self.flights.leave(flight_id);
-                self.push(lane.request, Effect::Decode(id, Source::Shared(value)));
-            }
+            // Fences that were raised before this one began cover what was read or computed before, also by tags that nobody
+            // knew of when it joined.
+            Take::Value if self.cover_of(id, &flight.value_tags, now).is_some() => self.again(id, now),
+            Take::Value | Take::Fresh => self.take_shared(id, flight_id),
             Take::Again => self.again(id, now),
             Take::PassThrough => {
                 self.flights.leave(flight_id);
@@ -66,6 +59,24 @@ impl Engine {
                 self.run(id, Some(Bypass::PassThrough), now);
             }
         }
+    }
+
+    fn take_shared(&mut self, id: OpId, flight_id: FlightId) {
+        let Some((lane, _)) = self.reading(id) else { return };
+        let Some(flight) = self.flights.get(flight_id) else { return };
+        let (outcome, reason) = flight.outcome;
+        let stored = match (outcome, flight.stage) {
+            (Outcome::Hit | Outcome::Stale, _) | (_, Stage::Stored) => Some(true),
+            (_, Stage::NotStored) => Some(false),
+            _ => None,
+        };
+        let served = Served { outcome, reason, shared: true, age: flight.age, stored };
+        let value = flight.value;
+        let (tags, refresh, staleness) = (Vec::new(), false, None);
+        self.set_step(id, ReadStep::Decoding { served, tags, refresh, staleness });
+        self.set_due(id, None);
+        self.flights.leave(flight_id);
+        self.push(lane.request, Effect::Decode(id, Source::Shared(value)));
     }
 
     /// Nothing in the flight was for it: it reads again.

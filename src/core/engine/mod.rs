@@ -5,29 +5,35 @@
 //! each request, for `wait`. An event for an operation that is no longer known gives `false`: the driver then finishes the
 //! call by itself, with the callback's value or by running the callback.
 //!
-//! `read`, `follow`, `write`, `replay` and `exchange` hold the steps of the operations; this file holds what they share.
+//! `read`, `follow`, `lease`, `late`, `fill`, `write`, `set`, `mutate`, `replay` and `exchange` hold the steps of the operations;
+//! this file holds what they share.
 
 mod admission;
 mod dialogue;
 mod exchange;
 mod fill;
 mod follow;
+mod found;
+mod lane;
+mod late;
+mod lease;
+mod mutate;
 mod op;
+mod plain;
 mod read;
 mod replay;
-#[cfg(test)]
-mod tests;
+mod set;
 mod write;
 
 use alloc::collections::VecDeque;
-use alloc::string::{String, ToString as _};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use hashbrown::HashMap;
 
 pub use self::dialogue::{
-    BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, OpId, ReadCall, RequestId,
-    Served, SharedId, Source, WriteCall,
+    BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Freshness, Life, Named, OpId,
+    ReadCall, RequestId, Served, SharedId, Source, Targets, WriteCall, WriteKind,
 };
 use self::exchange::Batch;
 use self::op::{Kind, Op};
@@ -41,7 +47,10 @@ use super::journal::{Journal, Seq};
 use super::key::{Key, short_hash};
 use super::random::Random;
 use super::recent::Recent;
+use super::redis::script::Dialect;
+use super::seen::Seen;
 use super::stats::Stats;
+use super::tagged::Tagged;
 use super::time::{Clock, Millis, Timestamp};
 
 /// At most so many operations under way; beyond, the driver runs callbacks by itself.
@@ -77,6 +86,12 @@ struct Peer {
     replay: Option<(OpId, Timestamp)>,
     hot: Recent,
     barred: Recent,
+    tagged: Tagged,
+    seen: Seen,
+    /// Which words its server takes at the top of a script.
+    dialect: Dialect,
+    /// The server refuses scripts: reads are plain, nothing is stored.
+    scripts_refused: bool,
     stats: Stats,
     /// Why it is disabled, until that has been told.
     warning: Option<String>,
@@ -155,12 +170,16 @@ impl Engine {
         self.peers.push(Peer {
             connection: Connection::new(endpoint.is_ok()),
             warning: endpoint.as_ref().err().cloned(),
+            dialect: endpoint.as_ref().map(Endpoint::dialect).unwrap_or_default(),
             endpoint: endpoint.ok(),
             attempt: None,
             journal: Journal::default(),
             replay: None,
             hot: Recent::new(HOT, MAX_RECENT),
             barred: Recent::new(BARRED, MAX_RECENT),
+            tagged: Tagged::default(),
+            seen: Seen::default(),
+            scripts_refused: false,
             stats: Stats::default(),
         });
         u32::try_from(self.peers.len() - 1).ok().map(ConnectionId)
@@ -273,8 +292,9 @@ impl Engine {
     }
 
     /// Takes an operation in. `None`: no room, even without those whose requests have surely ended.
-    fn insert(&mut self, op: Op) -> Option<OpId> {
+    fn insert(&mut self, mut op: Op) -> Option<OpId> {
         let bytes = op.key_bytes();
+        op.bytes = bytes;
         if self.ops.len() >= MAX_OPS || self.held + bytes > MAX_HELD {
             let now = op.began;
             if self.swept.is_some_and(|swept| now.since(swept) <= SWEEP) {
@@ -318,15 +338,7 @@ impl Engine {
     /// Removes an operation from the tables, whatever it was doing.
     fn forget(&mut self, id: OpId) {
         let Some(op) = self.ops.remove(&id) else { return };
-        self.held = self.held.saturating_sub(op.key_bytes());
-        if let Kind::Write(write) = &op.kind
-            && let Some(peer) = self.peers.get_mut(op.connection.0 as usize)
-        {
-            // Nobody knows how these ended.
-            for _ in write.keys.values().filter(|known| !known.listed) {
-                peer.journal.settle_unlisted(Some(op.began.after(write::REFUSED)));
-            }
-        }
+        self.held = self.held.saturating_sub(op.bytes);
         if let Some(request) = self.requests.get_mut(&op.request) {
             request.ops.retain(|other| *other != id);
         }
@@ -378,11 +390,8 @@ impl Engine {
     }
 
     fn name(&self, cache: CacheId, key: &Key) -> String {
-        if self.config(cache).is_some_and(|config| config.debug) {
-            key.user().to_string()
-        } else {
-            short_hash(key.user())
-        }
+        let name = key.display();
+        if self.config(cache).is_some_and(|config| config.debug) { name } else { short_hash(&name) }
     }
 
     fn report(&mut self, request: RequestId, cache: CacheId, now: Timestamp, kind: EventKind) {

@@ -4,10 +4,11 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{BatchId, CacheId, ConnectionId, Encoded, LATE, OP_LIFE, RequestId, Served};
+use super::{BatchId, CacheId, ConnectionId, Encoded, Freshness, LATE, Life, OP_LIFE, RequestId, Served};
+use crate::core::basis::Basis;
 use crate::core::event::Bypass;
 use crate::core::flight::FlightId;
-use crate::core::journal::Seq;
+use crate::core::journal::{Depth, Seq};
 use crate::core::key::Key;
 use crate::core::time::{Millis, Timestamp};
 
@@ -23,6 +24,8 @@ pub(super) struct Op {
     pub(super) start: Seq,
     /// When its present wait ends.
     pub(super) due: Option<Timestamp>,
+    /// Bytes of keys that are counted for it.
+    pub(super) bytes: usize,
     pub(super) kind: Kind,
 }
 
@@ -37,26 +40,63 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Read {
     pub(super) key: Key,
-    pub(super) ttl: Millis,
+    /// The namespaces that it lies in.
+    pub(super) spaces: Vec<Key>,
+    /// The tags that the caller names.
+    pub(super) named: Vec<Key>,
+    /// Tags that the value was seen to carry, too.
+    pub(super) hinted: Vec<Key>,
+    /// Tags that the callback has declared.
+    pub(super) late: Vec<Key>,
+    pub(super) life: Life,
+    pub(super) freshness: Freshness,
     pub(super) load: bool,
     pub(super) step: ReadStep,
     /// How many flights it has joined.
     pub(super) joins: u8,
     /// The flight it leads.
     pub(super) flight: Option<FlightId>,
-    /// From a reply that arrived before the callback started: what a fill is stored under.
-    pub(super) generation: Option<String>,
+    /// From replies that arrived before the callback started: what a fill is stored under.
+    pub(super) basis: Basis,
     pub(super) bypass: Option<Bypass>,
+    /// A mutate is running: nothing is stored, and nobody waits.
+    pub(super) marked: bool,
     /// The script was unknown and has been sent again with its text.
     pub(super) resent: bool,
+    /// The entry's own tags have been asked for.
+    pub(super) retagged: bool,
+    pub(super) lease: Lease,
     pub(super) callback_began: Timestamp,
+    /// The versions of late tags that the callback waits for.
+    pub(super) versions: Vec<Versions>,
     /// Held back until the fill's verdict, where nothing keeps the request alive behind the answer.
     pub(super) held: Option<Served>,
+    /// A stale value that the driver keeps, in case that the callback fails, and the tags that it carries.
+    pub(super) stale: Option<(Served, Vec<Key>)>,
     /// The caller has been answered.
     pub(super) served: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Versions that have been asked for while the callback runs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Versions {
+    pub(super) ticket: Seq,
+    pub(super) batch: BatchId,
+    pub(super) deadline: Timestamp,
+}
+
+/// The lease of a key, which one of those who could compute its value has.
+#[derive(Debug)]
+pub(super) struct Lease {
+    /// Tells its holder from others.
+    pub(super) token: String,
+    /// How long another one's is waited for.
+    pub(super) wait: Millis,
+    /// When the wait began, and how many polls ago.
+    pub(super) since: Option<(Timestamp, u8)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ReadStep {
     /// Just begun, or about to read again.
     Starting,
@@ -66,8 +106,12 @@ pub(super) enum ReadStep {
     Following { flight: FlightId, joined: Seq },
     /// Its read is in a batch.
     Reading { batch: BatchId },
+    /// Waiting for the holder of the lease.
+    AwaitingLease,
     /// The driver decodes; then it is to be served so.
-    Decoding { served: Served },
+    Decoding { served: Served, tags: Vec<Key>, refresh: bool, staleness: Option<Millis> },
+    /// The driver decodes a stale value, to be kept; then the callback runs.
+    Stashing { served: Served, tags: Vec<Key> },
     /// The callback runs.
     Running,
     /// The driver encodes the callback's value.
@@ -76,23 +120,23 @@ pub(super) enum ReadStep {
     Filling { batch: BatchId, encoded: Encoded, ttl: Millis, cost: Millis },
 }
 
-/// An invalidation, or a `set`, which is one and then a fill.
+/// An invalidation, an expiry, a mutate, or a `set`, which is an invalidation and then a fill.
 #[derive(Debug)]
 pub(super) struct Write {
-    pub(super) keys: BTreeMap<Key, WriteKey>,
+    pub(super) targets: BTreeMap<Key, WriteTarget>,
+    pub(super) depth: Depth,
     pub(super) deadline: Timestamp,
     pub(super) step: WriteStep,
     /// Commands whose replies are awaited.
     pub(super) outstanding: usize,
     pub(super) set: Option<Set>,
+    pub(super) mutate: Option<Mutate>,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct WriteKey {
+pub(super) struct WriteTarget {
     pub(super) state: KeyState,
-    /// Whether the journal holds it.
-    pub(super) listed: bool,
-    /// Its place in the call: errors name keys in the order in which they were given.
+    /// Its place in the call: errors name things in the order in which they were given.
     pub(super) place: usize,
 }
 
@@ -111,7 +155,9 @@ pub(super) enum WriteStep {
     },
     /// Its drops are in flight.
     Dropping,
-    /// The fill of a `set` is.
+    /// The callback of a mutate runs.
+    Running,
+    /// The fill of a `set` is in flight.
     Filling,
 }
 
@@ -119,10 +165,33 @@ pub(super) enum WriteStep {
 #[derive(Debug)]
 pub(super) struct Set {
     pub(super) encoded: Encoded,
-    pub(super) ttl: Millis,
-    /// Made by the read behind its own drop.
-    pub(super) generation: Option<String>,
+    pub(super) life: Life,
+    pub(super) tags: Vec<Key>,
+    pub(super) basis: Basis,
+    /// What it is stored under was read by this request before the call: no drop goes before it.
+    pub(super) exact: bool,
     pub(super) resent: bool,
+}
+
+/// A callback that changes the source.
+#[derive(Debug)]
+pub(super) struct Mutate {
+    /// Its marks' name.
+    pub(super) token: String,
+    /// How long they live.
+    pub(super) life: Millis,
+    pub(super) phase: MutatePhase,
+    /// Every mark is set.
+    pub(super) marked: bool,
+    pub(super) failed: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MutatePhase {
+    /// Marks are being set.
+    Marking,
+    /// The callback runs, or has ended and all is being dropped.
+    Ending,
 }
 
 /// Invalidations sent again, behind an answer.
@@ -142,6 +211,10 @@ impl Op {
         if let Kind::Read(read) = &mut self.kind { Some(read) } else { None }
     }
 
+    pub(super) fn write(&self) -> Option<&Write> {
+        if let Kind::Write(write) = &self.kind { Some(write) } else { None }
+    }
+
     pub(super) fn write_mut(&mut self) -> Option<&mut Write> {
         if let Kind::Write(write) = &mut self.kind { Some(write) } else { None }
     }
@@ -153,8 +226,11 @@ impl Op {
     /// Bytes of its keys.
     pub(super) fn key_bytes(&self) -> usize {
         match &self.kind {
-            Kind::Read(read) => read.key.len(),
-            Kind::Write(write) => write.keys.keys().map(Key::len).sum(),
+            Kind::Read(read) => {
+                let tags = read.named.iter().chain(&read.hinted).chain(&read.late);
+                read.key.len() + tags.map(Key::len).sum::<usize>()
+            }
+            Kind::Write(write) => write.targets.keys().map(Key::len).sum(),
             Kind::Replay(_) => 0,
         }
     }
@@ -176,5 +252,17 @@ impl Op {
     /// The flight it leads.
     pub(super) fn leads(&self) -> Option<FlightId> {
         self.read()?.flight
+    }
+}
+
+impl Read {
+    /// Everything that its value depends on, as far as is known.
+    pub(super) fn depends(&self) -> impl Iterator<Item = &Key> {
+        core::iter::once(&self.key).chain(&self.spaces).chain(&self.named).chain(&self.hinted)
+    }
+
+    /// The tags that the value it computes carries.
+    pub(super) fn tags(&self) -> Vec<Key> {
+        self.named.iter().chain(&self.late).cloned().collect()
     }
 }

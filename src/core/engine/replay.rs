@@ -7,10 +7,12 @@
 use alloc::vec::Vec;
 
 use super::admission::Entry;
-use super::exchange::{DropRole, Lane};
+use super::exchange::DropRole;
+use super::lane::Lane;
 use super::op::{KeyState, Kind, Op, Replay};
 use super::{Effect, Engine, OpId};
 use crate::core::event::InvalidationState;
+use crate::core::journal::Depth;
 use crate::core::key::Key;
 use crate::core::time::{Millis, Timestamp};
 
@@ -50,6 +52,7 @@ impl Engine {
             began: now,
             start,
             due: None,
+            bytes: 0,
             kind: Kind::Replay(Replay { rounds: 0, sent: Vec::new() }),
         };
         let Some(id) = self.insert(op) else { return };
@@ -98,8 +101,8 @@ impl Engine {
         let lane = op.lane();
         let Some(replay) = op.replay_mut() else { return };
         let worn = replay.rounds >= MAX_ROUNDS;
-        let Some(peer) = self.peer(lane.connection) else { return };
-        let keys = peer.journal.due(now, MAX_DROPS);
+        let Some(peer) = self.peer_mut(lane.connection) else { return };
+        let keys = peer.journal.take_due(now, MAX_DROPS);
         let Some(next) = peer.journal.next_due().filter(|_| !worn) else { return self.end_replay(id) };
         if keys.is_empty() {
             return self.schedule(id, next);
@@ -112,7 +115,9 @@ impl Engine {
                     replay.rounds = replay.rounds.saturating_add(1);
                 }
                 for key in &keys {
-                    self.enqueue_drop(lane, attempt, id, DropRole::Replay, key);
+                    let depth =
+                        self.peer(lane.connection).map_or(Depth::Hard, |peer| peer.journal.depth(key));
+                    self.enqueue_drop(lane, attempt, id, DropRole::Replay, key, depth, None);
                 }
                 self.schedule(id, deadline);
             }

@@ -1,9 +1,10 @@
 //! Commands as JSON arrays of texts, the form that every server of this protocol takes.
 
+use alloc::format;
 use alloc::string::String;
 use core::fmt::Write as _;
 
-use super::script::Script;
+use super::script::{Dialect, Script};
 
 /// One command of a batch, finished but for a value that the driver puts in.
 #[derive(Clone, Debug)]
@@ -15,24 +16,29 @@ pub(crate) struct Command {
 
 impl Command {
     /// A script, by its hash or (the first time on a connection) by its text.
-    pub(crate) fn script(script: Script, by_hash: bool, key: &str, args: &[&str]) -> Self {
-        let mut writer = Self::open(script, by_hash, key);
+    pub(crate) fn script<'a>(
+        script: Script,
+        how: How,
+        keys: impl IntoIterator<Item = &'a str, IntoIter: Clone>,
+        args: &[&str],
+    ) -> Self {
+        let mut writer = Self::open(script, how, keys);
         for arg in args {
             writer.text(arg);
         }
         writer.0.push(']');
-        Self { head: writer.0, tail: None, introduces: (!by_hash).then_some(script) }
+        Self { head: writer.0, tail: None, introduces: how.introduces(script) }
     }
 
     /// The same with a value, which the driver holds, between `before` and `after`.
-    pub(crate) fn script_with_value(
+    pub(crate) fn script_with_value<'a>(
         script: Script,
-        by_hash: bool,
-        key: &str,
+        how: How,
+        keys: impl IntoIterator<Item = &'a str, IntoIter: Clone>,
         before: &[&str],
         after: &[&str],
     ) -> Self {
-        let mut writer = Self::open(script, by_hash, key);
+        let mut writer = Self::open(script, how, keys);
         for arg in before {
             writer.text(arg);
         }
@@ -43,7 +49,7 @@ impl Command {
             write_json(&mut writer.0, arg);
         }
         writer.0.push(']');
-        Self { head, tail: Some(writer.0), introduces: (!by_hash).then_some(script) }
+        Self { head, tail: Some(writer.0), introduces: how.introduces(script) }
     }
 
     /// A plain command.
@@ -56,12 +62,27 @@ impl Command {
         Self { head: writer.0, tail: None, introduces: None }
     }
 
-    fn open(script: Script, by_hash: bool, key: &str) -> Writer {
+    fn open<'a>(
+        script: Script,
+        how: How,
+        keys: impl IntoIterator<Item = &'a str, IntoIter: Clone>,
+    ) -> Writer {
         let mut writer = Writer(String::from("["));
-        writer.text(if by_hash { "EVALSHA" } else { "EVAL" });
-        writer.text(if by_hash { script.sha() } else { script.source() });
-        writer.text("1");
-        writer.text(key);
+        match how {
+            How::Hash(dialect) => {
+                writer.text("EVALSHA");
+                writer.text(script.sha(dialect));
+            }
+            How::Text(dialect) => {
+                writer.text("EVAL");
+                writer.pieces(&[dialect.header(), script.source()]);
+            }
+        }
+        let keys = keys.into_iter();
+        writer.text(&format!("{}", keys.clone().count()));
+        for key in keys {
+            writer.text(key);
+        }
         writer
     }
 
@@ -86,21 +107,51 @@ impl Command {
     }
 }
 
+/// How a script is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// By its hash: the server knows it.
+    Hash(Dialect),
+    /// By its text: the server gets to know it.
+    Text(Dialect),
+}
+
+impl How {
+    fn introduces(self, script: Script) -> Option<Script> {
+        matches!(self, Self::Text(_)).then_some(script)
+    }
+}
+
 struct Writer(String);
 
 impl Writer {
     fn text(&mut self, text: &str) {
+        self.pieces(&[text]);
+    }
+
+    /// One text, in pieces.
+    fn pieces(&mut self, pieces: &[&str]) {
         let out = &mut self.0;
         if out.len() > 1 {
             out.push(',');
         }
-        write_json(out, text);
+        out.push('"');
+        for piece in pieces {
+            write_escaped(out, piece);
+        }
+        out.push('"');
     }
 }
 
-/// A JSON string. Everything but quotes, backslashes and control characters stays as it is.
+/// A JSON string.
 fn write_json(out: &mut String, text: &str) {
     out.push('"');
+    write_escaped(out, text);
+    out.push('"');
+}
+
+/// What stands in a JSON string. Everything but quotes, backslashes and control characters stays as it is.
+fn write_escaped(out: &mut String, text: &str) {
     for c in text.chars() {
         match c {
             '"' => out.push_str("\\\""),
@@ -113,29 +164,34 @@ fn write_json(out: &mut String, text: &str) {
             c => out.push(c),
         }
     }
-    out.push('"');
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::format;
     use proptest::prelude::*;
 
     #[test]
     fn a_script_goes_by_hash_or_by_text() {
-        let command = Command::script(Script::Drop, true, "p:k::a\"b", &["x\u{1}\n", ""]);
+        let hash = How::Hash(Dialect::Redis);
+        let command = Command::script(Script::Drop, hash, ["p:k::a\"b", "t"], &["x\u{1}\n", ""]);
         assert_eq!(
             command.head(),
-            format!("[\"EVALSHA\",\"{}\",\"1\",\"p:k::a\\\"b\",\"x\\u0001\\n\",\"\"]", Script::Drop.sha())
+            format!(
+                "[\"EVALSHA\",\"{}\",\"2\",\"p:k::a\\\"b\",\"t\",\"x\\u0001\\n\",\"\"]",
+                Script::Drop.sha(Dialect::Redis)
+            )
         );
-        let command = Command::script(Script::Drop, false, "k", &[]);
+        let command = Command::script(Script::Drop, How::Text(Dialect::Redis), ["k"], &[]);
         assert!(command.head().starts_with("[\"EVAL\",\"-- drop"), "{}", command.head());
+        let command = Command::script(Script::Drop, How::Text(Dialect::Upstash), ["k"], &[]);
+        assert!(command.head().starts_with("[\"EVAL\",\"#!lua flags=allow-key-locking\\n-- drop"));
     }
 
     #[test]
     fn a_value_has_its_place() {
-        let command = Command::script_with_value(Script::Fill, true, "k", &["a"], &["b"]);
+        let command =
+            Command::script_with_value(Script::Fill, How::Hash(Dialect::Redis), ["k"], &["a"], &["b"]);
         assert!(command.head().ends_with("\"k\",\"a\","), "{}", command.head());
         assert_eq!(command.tail(), Some(",\"b\"]"));
     }

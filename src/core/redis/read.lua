@@ -1,24 +1,108 @@
--- read KEYS[1]=entry's hash ARGV: nonce, build, life of a bare generation (ms)
--- Gives {marker, now, generation} or, for a fresh entry of this build, {marker, now, generation, header, body}.
--- Makes a missing generation; an empty one means that it could not (out of memory).
+-- read KEYS: the entry's hash, its namespaces, its tags
+-- ARGV: nonce, build, keep (ms), namespaces, tags that must be on the entry, what tags' Redis keys begin with,
+--       lease ('' to take none), least life of a lease (ms), want ('fresh', 'stale' or 'none')
+-- Gives {marker, now, state, stamps, lease, header, body}. States: 'fresh', 'stale', 'miss'; 'marked': a mutate is running;
+-- 'tags': the entry may be valid, but carries tags that are not among KEYS (header, no body).
+-- Stamps are what a fill must name, two for each of KEYS; '-' is one that could not be made (out of memory).
+-- Lease: 0 when it was taken or not asked for, else how long another one has it (ms).
 local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local field = redis.call('HMGET', KEYS[1], 'g', 'h:' .. ARGV[2])
-local generation, header = field[1], field[2]
-local keep = tonumber(ARGV[3])
-if not generation then
-  generation = ARGV[1] .. '@' .. time[1] .. '.' .. time[2]
-  local made = redis.pcall('HSET', KEYS[1], 'g', generation)
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local stamp = ARGV[1] .. '@' .. time[1] .. '.' .. time[2]
+local build, namespaces, required = ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
+local marked = false
+
+local hashes, place = {}, {}
+for i, key in ipairs(KEYS) do
+  local fields
+  if i == 1 then
+    fields = redis.call('HMGET', key, 'g', 'x', 'm', 'h:' .. build, 'l:' .. build)
+  else
+    fields = redis.call('HMGET', key, 'v', 'x', 'm')
+    place[key] = i
+  end
+  hashes[i] = fields
+  for till in string.gmatch(fields[3] or '', '%S+ (%d+)') do
+    marked = marked or tonumber(till) > now
+  end
+end
+
+-- Whether the entry is valid, and fresh; which tags it carries that were not named.
+local header = hashes[1][4]
+local words, unnamed = {}, false
+for word in string.gmatch(header or '', '%S+') do
+  words[#words + 1] = word
+end
+local valid = words[1] == '2' and words[2] == hashes[1][1] and tonumber(words[10]) == namespaces and not marked
+local age = math.abs(now - (tonumber(words[4]) or 0))
+local fresh = words[3] == hashes[1][2] and age < (tonumber(words[5]) or 0)
+if valid then
+  local seen = 0
+  for i = 11, #words, 3 do
+    local at
+    if i < 11 + 3 * namespaces then
+      at = 2 + (i - 11) / 3
+    else
+      at = place[ARGV[6] .. words[i]]
+    end
+    if not at then
+      unnamed = true
+    else
+      valid = valid and words[i + 1] == hashes[at][1]
+      fresh = fresh and words[i + 2] == hashes[at][2]
+      if at > 1 + namespaces and at <= 1 + namespaces + required then
+        seen = seen + 1
+      end
+    end
+  end
+  valid = valid and seen == required
+end
+if valid and unnamed then
+  return { 'lw2', now, 'tags', '', 0, header }
+end
+local within = age < (tonumber(words[5]) or 0) + math.max(tonumber(words[6]) or 0, tonumber(words[7]) or 0)
+local state = 'miss'
+if valid and fresh and ARGV[9] ~= 'none' then
+  return { 'lw2', now, 'fresh', '', 0, header, redis.call('HGET', KEYS[1], 'b:' .. build) }
+elseif valid and within and ARGV[9] == 'stale' then
+  state = 'stale'
+elseif marked then
+  state = 'marked'
+end
+
+-- What is missing is made, so that a fill has something to name, and kept until it comes.
+local stamps = {}
+for i, key in ipairs(KEYS) do
+  local id, half = hashes[i][1], hashes[i][2]
+  local made
+  if not id then
+    made = redis.pcall('HSET', key, i == 1 and 'g' or 'v', stamp, 'x', stamp)
+    id, half = stamp, stamp
+  elseif not half then
+    made = redis.pcall('HSET', key, 'x', stamp)
+    half = stamp
+  end
   if type(made) == 'table' and made.err then
-    return { 'lw1', now, '' }
+    id = '-'
   end
-elseif header then
-  local named, stored, ttl = string.match(header, '^1 (%S+) (%d+) (%d+) ')
-  if named == generation and math.abs(now - tonumber(stored)) < tonumber(ttl) then
-    return { 'lw1', now, generation, header, redis.call('HGET', KEYS[1], 'b:' .. ARGV[2]) }
+  stamps[#stamps + 1] = id
+  stamps[#stamps + 1] = half
+  if redis.call('PTTL', key) < tonumber(ARGV[3]) then
+    redis.call('PEXPIRE', key, ARGV[3])
   end
 end
-if redis.call('PTTL', KEYS[1]) < keep then
-  redis.call('PEXPIRE', KEYS[1], keep)
+
+local lease = 0
+if ARGV[7] ~= '' and state ~= 'marked' then
+  local life = math.max(tonumber(ARGV[8]), 2 * (tonumber(words[9]) or 0))
+  local token, till = string.match(hashes[1][5] or '', '^(%S+) (%d+)$')
+  local left = (tonumber(till) or 0) - now
+  if token and token ~= ARGV[7] and left > 0 and left <= life then
+    lease = left
+  else
+    redis.pcall('HSET', KEYS[1], 'l:' .. build, ARGV[7] .. ' ' .. string.format('%.0f', now + life))
+  end
 end
-return { 'lw1', now, generation }
+if state == 'stale' then
+  return { 'lw2', now, state, table.concat(stamps, ' '), lease, header, redis.call('HGET', KEYS[1], 'b:' .. build) }
+end
+return { 'lw2', now, state, table.concat(stamps, ' '), lease }

@@ -54,6 +54,10 @@ pub enum CommandError {
     Quota,
     /// The credentials are not accepted.
     Auth,
+    /// The server does not take a word at the top of a script.
+    ScriptFlag,
+    /// A script's keys lie on several nodes of a cluster.
+    CrossSlot,
     /// The key holds something else.
     WrongType,
     /// Anything else.
@@ -76,6 +80,8 @@ impl CommandError {
             }
             "NOAUTH" | "WRONGPASS" | "Unauthorized" => Self::Auth,
             "WRONGTYPE" => Self::WrongType,
+            "CROSSSLOT" => Self::CrossSlot,
+            _ if message.contains("shebang") => Self::ScriptFlag,
             _ if message.contains("NOSCRIPT") => Self::NoScript,
             _ if message.contains("max daily request")
                 || message.contains("max requests limit")
@@ -105,6 +111,8 @@ impl CommandError {
             Self::Unavailable => "unavailable",
             Self::Quota => "quota reached",
             Self::Auth => "not authorized",
+            Self::ScriptFlag => "script flag not known",
+            Self::CrossSlot => "keys on several nodes of a cluster: put the prefix in braces, as in {shop}",
             Self::WrongType => "wrong type",
             Self::Other => "command failed",
         }

@@ -3,16 +3,37 @@
 /// One of the scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Script {
-    /// Gives the fresh entry, or the generation to fill under.
+    /// Gives the valid entry, or what a fill must name.
     Read,
     /// Stores an entry, unless an invalidation has overtaken it.
     Fill,
-    /// Ends all entries of a key, whichever build wrote them.
+    /// Ends what is stored for a key, a tag or a namespace, whichever build wrote it; adds or removes a mark.
     Drop,
 }
 
 /// What the first element of a read's reply says: the version of the layout, and (see `reply`) how texts are encoded.
-pub const MARKER: &str = "lw1";
+pub const MARKER: &str = "lw2";
+
+/// Which words a server takes at the top of a script.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// None.
+    #[default]
+    Redis,
+    /// Upstash locks a script's own keys in place of the whole database if asked to. Redis 7 refuses the word.
+    Upstash,
+}
+
+impl Dialect {
+    /// What comes before a script's text.
+    #[must_use]
+    pub const fn header(self) -> &'static str {
+        match self {
+            Self::Redis => "",
+            Self::Upstash => "#!lua flags=allow-key-locking\n",
+        }
+    }
+}
 
 impl Script {
     /// All of them.
@@ -30,11 +51,14 @@ impl Script {
 
     /// The SHA-1 of the text, by which Redis knows it. A test holds the two together.
     #[must_use]
-    pub const fn sha(self) -> &'static str {
-        match self {
-            Self::Read => "c4f05762968fbf105a9abf3b32d1f1ce5a0db8a4",
-            Self::Fill => "5dba4fecef8e77f69d9b8f9760bc4ad52b4eafac",
-            Self::Drop => "df4686011ec72a3119cdec9d5c74b5de589c4648",
+    pub const fn sha(self, dialect: Dialect) -> &'static str {
+        match (self, dialect) {
+            (Self::Read, Dialect::Redis) => "9e7e16ff28c1567ff59abfaf56a8f58393444e77",
+            (Self::Read, Dialect::Upstash) => "c413638533f7788ba2f3b8d310174fae906cffe3",
+            (Self::Fill, Dialect::Redis) => "5a6ed5f04986cff034651034983eea05e888d9c4",
+            (Self::Fill, Dialect::Upstash) => "bedfe2729f33e5824090f24572c4397946da04c8",
+            (Self::Drop, Dialect::Redis) => "3b86295a5cee29dad357326c53de154714e5c1db",
+            (Self::Drop, Dialect::Upstash) => "398afbc9ea62657d3068593dd5b6ce690eb340cd",
         }
     }
 }
@@ -68,16 +92,20 @@ impl Loaded {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::format;
     use alloc::string::ToString as _;
 
     #[test]
     fn each_sha_is_the_one_of_its_text() {
         for script in Script::ALL {
-            assert_eq!(
-                sha1_smol::Sha1::from(script.source()).digest().to_string(),
-                script.sha(),
-                "{script:?}"
-            );
+            for dialect in [Dialect::Redis, Dialect::Upstash] {
+                let text = format!("{}{}", dialect.header(), script.source());
+                assert_eq!(
+                    sha1_smol::Sha1::from(text).digest().to_string(),
+                    script.sha(dialect),
+                    "{script:?} {dialect:?}"
+                );
+            }
         }
     }
 }

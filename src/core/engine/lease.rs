@@ -1,0 +1,43 @@
+//! Waiting for another isolate that computes the value: opt-in (`leaseWait`), with polls by the read script, and bounded.
+
+use super::op::{Op, ReadStep};
+use super::{Engine, OpId};
+use crate::core::event::{EventKind, LeaseOutcome};
+use crate::core::time::{Millis, Timestamp};
+
+/// The wait before the first poll, doubled with each up to a bound.
+const FIRST_POLL: u64 = 50;
+const MAX_POLL: u64 = 400;
+
+impl Engine {
+    /// Another one has the lease for `left` more: waits, or gives up and runs the callback.
+    pub(super) fn await_lease(&mut self, id: OpId, left: Millis, now: Timestamp) {
+        let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) else { return };
+        let (since, polls) = read.lease.since.unwrap_or((now, 0));
+        read.lease.since = Some((since, polls.saturating_add(1)));
+        let until = since.after(read.lease.wait);
+        if until <= now {
+            self.end_lease_wait(id, LeaseOutcome::TimedOut, now);
+            return self.run(id, None, now);
+        }
+        read.step = ReadStep::AwaitingLease;
+        // Not long after it runs out, either: then it may be taken over.
+        let poll = Millis::new((FIRST_POLL << polls.min(8)).min(MAX_POLL)).min(left);
+        self.set_due(id, Some(now.after(poll.max(Millis::new(1))).min(until)));
+    }
+
+    pub(super) fn poll_lease(&mut self, id: OpId, now: Timestamp) {
+        let Some((lane, _)) = self.reading(id) else { return };
+        self.ask_read(id, self.read_deadline(lane, now), true, now);
+    }
+
+    /// Tells how the wait has ended, if there was one.
+    pub(super) fn end_lease_wait(&mut self, id: OpId, outcome: LeaseOutcome, now: Timestamp) {
+        let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) else { return };
+        let Some((since, _)) = read.lease.since.take() else { return };
+        let Some((lane, read)) = self.reading(id) else { return };
+        let key = self.name(lane.cache, &read.key);
+        let waited = now.since(since).get();
+        self.report(lane.request, lane.cache, now, EventKind::Lease { key, waited, outcome });
+    }
+}

@@ -1,5 +1,0 @@
-//! The dialogue, step by step.
-
-mod reads;
-mod world;
-mod writes;
