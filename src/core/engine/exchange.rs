@@ -31,8 +31,8 @@ pub(super) enum Slot {
     Fill {
         op: OpId,
     },
-    /// The read behind the drop of a `set`.
-    SetRead {
+    /// The first step of a `set`.
+    Renewal {
         op: OpId,
     },
     /// The fill of a `set`.
@@ -95,7 +95,7 @@ impl Slot {
         match self {
             Self::Read { op }
             | Self::Fill { op }
-            | Self::SetRead { op }
+            | Self::Renewal { op }
             | Self::SetFill { op }
             | Self::Versions { op, .. }
             | Self::Plain { op }
@@ -397,7 +397,7 @@ impl Engine {
             match slot {
                 Slot::Read { op } => self.read_replied(op, reply, body, now),
                 Slot::Fill { op } => self.fill_replied(op, reply, body, now),
-                Slot::SetRead { op } => self.set_read_replied(op, reply, body, now),
+                Slot::Renewal { op } => self.renewed(op, sent, reply, body, now),
                 Slot::SetFill { op } => self.set_fill_replied(op, reply, body, now),
                 Slot::Versions { op, ticket, tags } => {
                     self.versions_replied(op, ticket, tags, reply, body, now);
@@ -440,7 +440,7 @@ impl Engine {
                 Slot::Read { op } | Slot::Plain { op } => self.read_failed(op, failure.kind, now),
                 Slot::PlainMore { .. } => {}
                 Slot::Fill { op } => self.fill_failed(op, failure.kind, now),
-                Slot::SetRead { op } | Slot::SetFill { op } => self.set_failed(op, now),
+                Slot::Renewal { op } | Slot::SetFill { op } => self.set_failed(op, now),
                 Slot::Versions { op, ticket, .. } => self.versions_known(op, ticket),
                 Slot::Drop(drop) => self.drop_failed(&drop, now),
             }

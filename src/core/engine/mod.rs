@@ -90,8 +90,8 @@ struct Peer {
     seen: Seen,
     /// Which words its server takes at the top of a script.
     dialect: Dialect,
-    /// The server refuses scripts: reads are plain, nothing is stored.
-    scripts_refused: bool,
+    /// The server refuses scripts: until then reads are plain, and nothing is stored.
+    scripts_refused: Option<Timestamp>,
     stats: Stats,
     /// Why it is disabled, until that has been told.
     warning: Option<String>,
@@ -179,7 +179,7 @@ impl Engine {
             barred: Recent::new(BARRED, MAX_RECENT),
             tagged: Tagged::default(),
             seen: Seen::default(),
-            scripts_refused: false,
+            scripts_refused: None,
             stats: Stats::default(),
         });
         u32::try_from(self.peers.len() - 1).ok().map(ConnectionId)

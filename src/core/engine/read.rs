@@ -27,6 +27,9 @@ pub(super) const KEEP: &str = "120000";
 /// The least life of a lease: one that is older may be taken over, as may one older than twice the recompute time.
 pub(super) const LEASE_LIFE: &str = "1000";
 
+/// Scripts that were refused are tried again so much later: a token's rights may change.
+const REFUSED_AGAIN: Millis = Millis::seconds(60);
+
 impl Engine {
     /// Begins a read. `None`: there are too many operations; run the callback.
     pub fn begin_read(&mut self, call: ReadCall<'_>, host: f64) -> Option<OpId> {
@@ -67,6 +70,7 @@ impl Engine {
             marked: false,
             resent: false,
             retagged: false,
+            spoiled: false,
             lease: Lease { token, wait, since: None },
             callback_began: now,
             versions: Vec::new(),
@@ -300,19 +304,22 @@ impl Engine {
         let Some((lane, read)) = self.reading(id) else { return };
         let depends: Vec<Key> = read.depends().cloned().collect();
         let (resent, namespaces, required) = (read.resent, read.spaces.len(), read.named.len());
-        let forced = read.freshness == Freshness::Forced;
+        let (forced, spoiled) = (read.freshness == Freshness::Forced, read.spoiled);
         let token = if forced { String::new() } else { read.lease.token.clone() };
         let stale_will_do = read.freshness == Freshness::Normal
             && read.life.swr.max(read.life.stale_if_error) > Millis::ZERO
             && read.load;
         self.send_cover(id, attempt, &depends, now);
-        if self.peer(lane.connection).is_some_and(|peer| peer.scripts_refused) {
+        if self
+            .peer(lane.connection)
+            .is_some_and(|peer| peer.scripts_refused.is_some_and(|until| now < until))
+        {
             return self.send_plain_read(id, attempt, &depends, deadline);
         }
         let how = self.how(lane, Script::Read, resent);
         let nonce = self.random.nonce();
         let build = self.build(lane);
-        let want = match (forced, stale_will_do) {
+        let want = match (forced || spoiled, stale_will_do) {
             (true, _) => "none",
             (false, true) => "stale",
             (false, false) => "fresh",
@@ -352,7 +359,10 @@ impl Engine {
                     }
                     true
                 }
-                CommandError::Refused => self.refuse_scripts(lane, now),
+                CommandError::Refused => {
+                    self.refuse_scripts(lane, now);
+                    true
+                }
                 _ => false,
             };
             if again {
@@ -390,6 +400,14 @@ impl Engine {
             .collect();
         if found.state == State::Tags {
             return self.ask_with_tags(id, &tags, deadline, now);
+        }
+        if found.state == State::Spoiled && !read.spoiled {
+            let failure = Failure::new(ErrorKind::Decode, "the stored entry cannot be read");
+            self.report_failure(lane.request, lane.cache, now, &failure);
+            if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
+                read.spoiled = true;
+            }
+            return self.ask_read(id, deadline, true, now);
         }
         let cover = self.cover_of(id, &tags, now);
         if matches!(cover, Some(Cover::Pending | Cover::Refused)) {
@@ -687,17 +705,16 @@ impl Engine {
         self.config(lane.cache).map(|config| config.build.clone()).unwrap_or_default()
     }
 
-    /// Scripts are refused: what is stored is read plainly from here on. `false`: they have been before.
-    fn refuse_scripts(&mut self, lane: Lane, now: Timestamp) -> bool {
-        let Some(peer) = self.peer_mut(lane.connection) else { return false };
-        if core::mem::replace(&mut peer.scripts_refused, true) {
-            return false;
+    /// Scripts are refused: what is stored is read plainly for a while. Told once.
+    fn refuse_scripts(&mut self, lane: Lane, now: Timestamp) {
+        let Some(peer) = self.peer_mut(lane.connection) else { return };
+        if peer.scripts_refused.replace(now.after(REFUSED_AGAIN)).is_some() {
+            return;
         }
         let message = String::from(
             "redis refuses scripts for this token: what is stored is served, with no promise about invalidations, and nothing is stored",
         );
         self.report(lane.request, lane.cache, now, EventKind::Warning { code: "scripts-refused", message });
-        true
     }
 
     /// What an expiry or an invalidation of this depth is sent as, without a script.
@@ -731,6 +748,9 @@ fn fit(read: &Read, header: &Header, found: &Found, expired: bool, anchored: boo
         age: header.age(found.now),
         stored: Some(true),
     };
+    if read.freshness == Freshness::Forced {
+        return Fit::No;
+    }
     if found.state == State::Fresh && !expired {
         return Fit::Serve { served: served(Outcome::Hit), refresh: false };
     }

@@ -112,6 +112,7 @@ impl Engine {
             Entry::Send(attempt) if self.set_of(id).is_some_and(|set| set.exact) => {
                 self.send_set_fill(id, attempt, now);
             }
+            Entry::Send(attempt) if self.set_of(id).is_some() => self.send_renewal(id, attempt),
             Entry::Send(attempt) => self.send_drops(id, attempt, now),
             Entry::Wait { verdict, until } => {
                 self.set_write_step(id, WriteStep::AwaitingAttempt { deadline });
@@ -125,7 +126,7 @@ impl Engine {
         }
     }
 
-    fn send_drops(&mut self, id: OpId, attempt: Option<u32>, now: Timestamp) {
+    pub(super) fn send_drops(&mut self, id: OpId, attempt: Option<u32>, now: Timestamp) {
         let Some((lane, write)) = self.writing(id) else { return };
         let (depth, deadline) = (write.depth, write.deadline);
         let began = self.ops.get(&id).map(|op| op.began).unwrap_or_default();
@@ -140,11 +141,7 @@ impl Engine {
         for key in &keys {
             self.enqueue_drop(lane, attempt, id, DropRole::Write, key, depth, mark.clone());
         }
-        let mut outstanding = keys.len();
-        if self.set_of(id).is_some() {
-            self.send_set_read(id);
-            outstanding += 1;
-        }
+        let outstanding = keys.len();
         if let Some(write) = self.ops.get_mut(&id).and_then(Op::write_mut) {
             write.step = WriteStep::Dropping;
             write.outstanding = outstanding;
@@ -176,16 +173,7 @@ impl Engine {
             Reply::Error(_) if drop.role == DropRole::Cover || !known => KeyState::Open,
             Reply::Error(CommandError::NoScript | CommandError::ScriptFlag) if !drop.resent => {
                 drop.resent = true;
-                let (op, role) = (drop.op, drop.role);
-                self.send_drop(lane, None, drop);
-                // The read behind the first drop made a generation that this one ends.
-                if role == DropRole::Write && self.set_of(op).is_some() {
-                    self.send_set_read(op);
-                    if let Some(write) = self.ops.get_mut(&op).and_then(Op::write_mut) {
-                        write.outstanding += 1;
-                    }
-                }
-                return;
+                return self.send_drop(lane, None, drop);
             }
             // Scripts are refused, but HDEL may not be: without its generation no entry is valid.
             Reply::Error(CommandError::Refused) if !drop.plain => {

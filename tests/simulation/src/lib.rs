@@ -1,0 +1,14 @@
+//! A deterministic simulation: many isolates with the real core inside, a model of Redis that runs the real scripts, and
+//! everything that can go wrong between them. From a seed follows a schedule; an oracle checks what DESIGN.md promises.
+
+pub mod coverage;
+pub mod isolate;
+pub mod mutants;
+pub mod oracle;
+pub mod plan;
+pub mod queue;
+pub mod rng;
+pub mod trace;
+pub mod values;
+pub mod visit;
+pub mod world;
