@@ -43,7 +43,7 @@ use super::endpoint::Endpoint;
 use super::error::{ErrorKind, Failure};
 use super::event::{Event, EventKind};
 use super::flight::{FlightId, Flights, SWEEP};
-use super::journal::{Journal, Seq};
+use super::journal::{Journal, MAX_KEYS, Seq};
 use super::key::{Key, short_hash};
 use super::random::Random;
 use super::recent::Recent;
@@ -106,9 +106,23 @@ struct Request {
     armed: Option<Timestamp>,
 }
 
+/// What an instance has room for, where a test wants less.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Fences in the journal of a connection.
+    pub journal: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { journal: MAX_KEYS }
+    }
+}
+
 /// One instance of the core.
 #[derive(Debug)]
 pub struct Engine {
+    limits: Limits,
     clock: Clock,
     random: Random,
     seq: Seq,
@@ -130,7 +144,14 @@ impl Engine {
     /// An instance; `seed` must be random, so that no two isolates make the same nonces.
     #[must_use]
     pub fn new(seed: [u64; 2]) -> Self {
+        Self::with_limits(seed, Limits::default())
+    }
+
+    /// As `new`, with less room.
+    #[must_use]
+    pub fn with_limits(seed: [u64; 2], limits: Limits) -> Self {
         Self {
+            limits,
             clock: Clock::default(),
             random: Random::new(seed),
             seq: Seq::default(),
@@ -173,7 +194,7 @@ impl Engine {
             dialect: endpoint.as_ref().map(Endpoint::dialect).unwrap_or_default(),
             endpoint: endpoint.ok(),
             attempt: None,
-            journal: Journal::default(),
+            journal: Journal::with_room(self.limits.journal),
             replay: None,
             hot: Recent::new(HOT, MAX_RECENT),
             barred: Recent::new(BARRED, MAX_RECENT),

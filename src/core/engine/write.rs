@@ -160,9 +160,13 @@ impl Engine {
     ) {
         let known = self.ops.contains_key(&drop.op);
         let mut marked = matches!(drop.mark, Some(Mark::Remove { .. }) | None);
+        // Where something else lies, nothing of ours does.
+        let foreign = drop.plain && *reply == Reply::Error(CommandError::WrongType);
         let state = match reply {
-            Reply::Integer(done @ 0..) => {
-                marked |= *done == 1 && !drop.plain;
+            Reply::Integer(0..) | Reply::Error(CommandError::WrongType)
+                if foreign || matches!(reply, Reply::Integer(_)) =>
+            {
+                marked |= *reply == Reply::Integer(1) && !drop.plain;
                 if let Some(peer) = self.peer_mut(lane.connection) {
                     peer.journal.acknowledge(&drop.key, drop.depth, sent);
                     peer.stats.invalidations_applied += 1;
