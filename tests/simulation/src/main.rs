@@ -21,6 +21,8 @@ struct Tally {
 fn main() -> ExitCode {
     let mut seeds = 10_000;
     let mut from = 0;
+    #[cfg(feature = "mutants")]
+    let mut mutant = None;
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let number = args.next().and_then(|text| text.replace('_', "").parse::<u64>().ok());
@@ -28,6 +30,8 @@ fn main() -> ExitCode {
             ("--seeds", Some(n)) => seeds = n,
             ("--from", Some(n)) => from = n,
             ("--seed", Some(seed)) => return show(seed),
+            #[cfg(feature = "mutants")]
+            ("--mutant", Some(number)) => mutant = usize::try_from(number).ok(),
             _ => {
                 eprintln!(
                     "simulate: expected --seeds N, --from S or --seed S, each a whole number, got {arg}"
@@ -35,6 +39,10 @@ fn main() -> ExitCode {
                 return ExitCode::from(2);
             }
         }
+    }
+    #[cfg(feature = "mutants")]
+    if let Some(number) = mutant {
+        return catch(number, seeds);
     }
     let threads = thread::available_parallelism().map_or(1, |n| n.get() as u64);
     let parts: Vec<_> =
@@ -66,7 +74,7 @@ fn run(first: u64, end: u64, step: u64) -> Tally {
     let mut tally = Tally::default();
     let mut seed = first;
     while seed < end {
-        let verdict = world::run(seed, None, false);
+        let verdict = world::run(seed, &[], false);
         tally.hung += u64::from(verdict.hung);
         tally.coverage.add(&verdict.coverage);
         if !verdict.violations.is_empty() {
@@ -79,7 +87,7 @@ fn run(first: u64, end: u64, step: u64) -> Tally {
 }
 
 fn show(seed: u64) -> ExitCode {
-    let verdict = world::run(seed, None, true);
+    let verdict = world::run(seed, &[], true);
     for line in &verdict.trace {
         println!("{line}");
     }
@@ -88,4 +96,44 @@ fn show(seed: u64) -> ExitCode {
         println!("  {violation}");
     }
     if verdict.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Looks for a seed that shows a deliberate mistake.
+#[cfg(feature = "mutants")]
+fn catch(number: usize, seeds: u64) -> ExitCode {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let Some(mutant) = leeward_simulation::mutants::MUTANTS.get(number) else { return ExitCode::from(2) };
+    leeward::core::mutant::set(number);
+    let over = Arc::new(AtomicBool::new(false));
+    let threads = thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    let parts: Vec<_> = (0..threads)
+        .map(|part| {
+            let over = Arc::clone(&over);
+            thread::spawn(move || {
+                let scripts = mutant.scripts().unwrap_or_default();
+                let mut seed = part;
+                while seed < seeds && !over.load(Ordering::Relaxed) {
+                    let verdict = world::run(seed, &scripts, false);
+                    if let Some(violation) = verdict.violations.first() {
+                        over.store(true, Ordering::Relaxed);
+                        return Some((seed, violation.clone()));
+                    }
+                    seed += threads;
+                }
+                None
+            })
+        })
+        .collect();
+    let found = parts.into_iter().filter_map(|part| part.join().ok().flatten()).min();
+    match found {
+        Some((seed, violation)) => {
+            println!("seed {seed}: {violation}");
+            ExitCode::SUCCESS
+        }
+        None => {
+            println!("not by {seeds} seeds");
+            ExitCode::FAILURE
+        }
+    }
 }

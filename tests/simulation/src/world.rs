@@ -62,17 +62,15 @@ impl std::fmt::Debug for World {
 
 /// Runs the schedule of a seed to its end.
 #[must_use]
-pub fn run(seed: u64, mutant: Option<&LuaMutant>, traced: bool) -> Verdict {
+pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
     let mut rng = Rng::new(seed);
     let plan = Plan::of(&mut rng);
     let mut redis = Model::new(EPOCH * 1000);
-    if let Some(mutant) = mutant
-        && let Err(error) = redis.replace_script(mutant.original, &mutant.text)
-    {
-        return Verdict {
-            violations: vec![format!("the mutant does not compile: {error}")],
-            ..Verdict::default()
-        };
+    for script in scripts {
+        if let Err(error) = redis.replace_script(script.original, &script.text) {
+            let violations = vec![format!("the mistaken script does not compile: {error}")];
+            return Verdict { violations, ..Verdict::default() };
+        }
     }
     let mut isolates = Vec::new();
     for build in &plan.builds {
