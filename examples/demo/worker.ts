@@ -15,6 +15,7 @@
 import { type CacheClient, type CacheOptions, createCache } from "leeward";
 import { type Answer, burst, type Plan } from "./burst.js";
 import type { Context, Env } from "./env.js";
+import type { Events } from "./events.js";
 import { currentFault, switchFault } from "./fault.js";
 import { Feed } from "./feed.js";
 import { answerTo, Failure, json } from "./http.js";
@@ -101,7 +102,14 @@ async function news({ url, env, client }: Call): Promise<Response> {
   if (!Number.isSafeInteger(since) || since < 0) throw new Failure(400, "since: expected a number from 0");
   const demo = isDemo(env);
   const fault = demo ? await currentFault(env.GATEWAY_CONTROL_URL) : null;
-  return json({ now: Date.now(), demo, fault, connection: connectionOf(client), ...feed.news(since) });
+  const events: Events = {
+    now: Date.now(),
+    demo,
+    fault,
+    connection: connectionOf(client),
+    ...feed.news(since),
+  };
+  return json(events);
 }
 
 async function sendBurst({ url, env, context, upstream }: Call): Promise<Response> {

@@ -42,7 +42,10 @@ export const checks = [
   ]),
   { ...check("tsc", NODE, [TSC, "--noEmit"]), needsBuild: true },
   // A browser has other names than a worker.
-  check("tsc, the demo's page", NODE, [TSC, "--noEmit", "--project", "examples/demo/page"]),
+  {
+    ...check("tsc, the demo's page", NODE, [TSC, "--noEmit", "--project", "examples/demo/page"]),
+    needsBuild: true,
+  },
 ];
 
 /** @type {Step} */

@@ -77,7 +77,7 @@ test("the story of a submission says what became of the invalidation", () => {
     "Saved, and Redis has dropped its copy of Ada's XP.",
   );
   expect(storyOfSubmission({ name: "Ada", state: "pending", fault: "hung" })).toEqual({
-    headline: "Saved, but Redis hangs: it holds an old copy of Ada's XP.",
+    headline: "Saved, but Redis hangs: it may hold an old copy of Ada's XP.",
     why: "Leeward says so instead of hiding it (“pending”), serves nothing old meanwhile, and tells Redis as soon as it is back.",
   });
   expect(storyOfSubmission({ name: "Ada", state: "refused", fault: null }).why).toContain("“refused”");

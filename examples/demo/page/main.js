@@ -46,12 +46,13 @@ function read({ byItself = false } = {}) {
   const next = reading.then(async () => {
     const { learner } = known;
     const answer = await server.readXp(learner);
+    // Whether, and until when, Redis is left alone: the story tells.
+    if (answer.outcome === "bypass") await refresh();
     // Another learner has been chosen meanwhile, whose own read follows.
     if (learner !== known.learner) return;
     const before = known.outcome;
     known.outcome = answer.outcome;
     view.showRead(answer);
-    if (answer.outcome === "bypass") await refresh();
     const story = storyOfRead({
       ...answer,
       name: firstName(learner),

@@ -8,55 +8,22 @@
 /**
  * @typedef {import("./words.js").Outcome} Outcome
  *
- * @typedef {object} Xp
- * @property {string} name
- * @property {number} banked
- * @property {number} submissions
- * @property {string[]} unlocked
+ * @typedef {import("../upstream.js").BankedXp} Xp
  *
  * @typedef {object} Read
  * @property {Xp} xp
  * @property {Outcome} outcome
  * @property {string} reason
  * @property {boolean} shared
- * @property {number} ms
+ * @property {number} ms how long the worker took for it
+ * @property {number} totalMs until it was here
  *
- * @typedef {object} Line
- * @property {number} id
- * @property {number} at
- * @property {"good" | "bad" | "plain"} tone
- * @property {string} text
- * @property {number} times
+ * What the worker sends, in the worker's own words:
  *
- * @typedef {object} Connection
- * @property {string} state
- * @property {number} attempts
- * @property {number} reuses
- * @property {number} failures
- * @property {string | null} lastError
- * @property {number | null} until
- * @property {{ hits: number, misses: number, bypasses: number, journal: number, requests: number }} stats
- *
- * @typedef {object} News
- * @property {number} now the worker's clock
- * @property {boolean} demo whether Redis may be broken here
- * @property {string | null} fault
- * @property {Connection} connection
- * @property {string} list
- * @property {number} last
- * @property {Line[]} lines
- *
- * @typedef {object} BurstReport
- * @property {number} requests
- * @property {number} ok
- * @property {number[]} banked
- * @property {Record<Outcome, number>} outcomes
- * @property {number} shared
- * @property {number} computations
- * @property {number} attempts
- * @property {number} redisRequests
- * @property {boolean} newConnection
- * @property {number} slowestMs
+ * @typedef {import("../feed.js").Line} Line
+ * @typedef {import("../events.js").Events} News
+ * @typedef {News["connection"]} Connection
+ * @typedef {import("../burst.js").BurstReport} BurstReport
  */
 
 const TIMEOUT = 15_000;
@@ -65,8 +32,10 @@ const TIMEOUT = 15_000;
 export async function readXp(learner) {
   const started = performance.now();
   const { body, headers } = await ask(`/learners/${learner}/xp`);
-  const ms = Math.max(1, Math.round(performance.now() - started));
-  return { xp: body, ms, ...outcomeOf(headers.get("cache-status") ?? "") };
+  const totalMs = Math.max(1, Math.round(performance.now() - started));
+  const [, inWorker = totalMs] = /^lookup;.*\bdur=(\d+)/.exec(headers.get("server-timing") ?? "") ?? [];
+  const ms = Math.max(1, Number(inWorker));
+  return { xp: body, ms, totalMs, ...outcomeOf(headers.get("cache-status") ?? "") };
 }
 
 /** @param {string} learner @returns {Promise<{ state: string }>} what became of the invalidation */

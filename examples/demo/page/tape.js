@@ -8,7 +8,7 @@ import { plural } from "./words.js";
 /** How many bars are kept; the oldest go first. */
 const MAX_BARS = 60;
 /** A read this slow is as high as it gets, ms. */
-const FULL_MS = 1000;
+const FULL_MS = 800;
 
 /** @typedef {{ outcome: import("./words.js").Outcome, ms: number }} Bar */
 

@@ -26,10 +26,11 @@ function put(id, text) {
 }
 
 /** @param {import("./server.js").Read} read */
-export function showRead({ xp, outcome, ms }) {
+export function showRead({ xp, outcome, ms, totalMs }) {
   put("banked", xp.banked);
   put("outcome", OUTCOMES[outcome]);
   put("latency", `${ms} ms`);
+  put("total", `in the worker, ${totalMs} ms to here`);
   const levels = xp.unlocked.length > 0 ? `, ${xp.unlocked.at(-1)} unlocked` : "";
   put("detail", `${xp.name}: ${plural(xp.submissions, "submission")}${levels}`);
   put("upstream-word", outcome === "hit" ? "not asked" : "computed it");
@@ -53,6 +54,8 @@ export function showConnection(connection, retryMs) {
   const { state, stats } = connection;
   document.body.dataset.state = state;
   put("pill", state === "idle" ? "not used yet" : state);
+  const counts = `${plural(connection.attempts, "attempt")}, ${plural(connection.reuses, "reuse")}`;
+  put("pill-counts", state === "idle" ? "" : `· ${counts}`);
   put("state", state);
   put("state-why", stateWords(state, retryMs));
   put("attempts", connection.attempts);
@@ -97,7 +100,7 @@ export function showBurst(report, why) {
   element("burst-result").hidden = false;
 }
 
-/** @param {import("./server.js").Line[]} lines */
+/** @param {readonly import("./server.js").Line[]} lines */
 export function showEvents(lines) {
   events.show(lines);
 }

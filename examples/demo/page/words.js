@@ -131,7 +131,7 @@ export function storyOfSubmission({ name, state, fault }) {
   if (state === "pending") {
     const cause = (fault !== null && FAULTS[fault]) || "Redis does not work";
     return {
-      headline: `Saved, but ${decapitalised(cause)}: it holds an old copy of ${name}'s XP.`,
+      headline: `Saved, but ${decapitalised(cause)}: it may hold an old copy of ${name}'s XP.`,
       why: "Leeward says so instead of hiding it (“pending”), serves nothing old meanwhile, and tells Redis as soon as it is back.",
     };
   }
@@ -147,7 +147,7 @@ function decapitalised(text) {
 }
 
 /**
- * @param {import("./server.js").BurstReport} report
+ * @param {Omit<import("./server.js").BurstReport, "learner" | "reuses" | "connection">} report
  * @param {string | null} fault
  */
 export function storyOfBurst(report, fault) {
