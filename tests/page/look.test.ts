@@ -141,7 +141,7 @@ describe("the page", { timeout: 2 * BOUND }, () => {
 test("serves the page's files, and not what is for developers", { timeout: BOUND }, async () => {
   const stage = await startPageStage();
   onTestFinished(stage.stop);
-  for (const path of ["/", "/page.css", "/main.js", "/icon.svg", "/figtree.woff2", "/figtree-license.txt"]) {
+  for (const path of ["/", "/base.css", "/main.js", "/icon.svg", "/figtree.woff2", "/figtree-license.txt"]) {
     expect((await fetch(stage.visitor.url + path)).status, path).toBe(200);
   }
   for (const path of ["/tsconfig.json", "/_headers", "/.assetsignore"]) {

@@ -27,6 +27,6 @@ test("goes on when Redis itself is stopped, and sees it come back", { timeout: 2
   await until(() => sight.text("outcome")).toBe("hit");
   await sight.close();
   // The page's own questions would bury what the worker says.
-  expect(demo.script.output).not.toMatch(/GET \/events|GET \/page\.css/);
+  expect(demo.script.output).not.toMatch(/GET \/events|GET \/base\.css/);
   expect(demo.script.output).toMatch(/^leeward: read xp:ada: hit/m);
 });

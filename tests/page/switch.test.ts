@@ -64,7 +64,7 @@ describe("the page", { timeout: 2 * BOUND }, () => {
     expect(await sight.number("banked")).toBeGreaterThanOrEqual(before + 20);
     await untilText(sight, "headline", /^Saved, /);
 
-    // The sentence stays for one read only: watched from before the switch.
+    // The sentence stays for some seconds only: watched from before the switch.
     const back = page.locator("#headline", { hasText: /^Redis is back: / }).waitFor();
     await radio(sight, "Healthy").check();
     await back;

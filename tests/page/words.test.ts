@@ -50,7 +50,7 @@ describe("the story of a read", () => {
     );
   });
 
-  test("tells of the recovery, once", () => {
+  test("tells of a recovery", () => {
     const hit = { ...seen, outcome: "hit" as const, reason: "", ms: 6 };
     expect(storyOfRead({ ...hit, recovered: true }).headline).toBe("Redis is back: from Redis, in 6 ms.");
     expect(storyOfRead(hit).headline).toBe("From Redis, in 6 ms.");

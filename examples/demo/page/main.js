@@ -12,8 +12,10 @@ const NEWS_EVERY = 1000;
 const READ_EVERY = 2000;
 /** The worker may be gone for good: then a question every second is only noise. */
 const GONE_EVERY = 5000;
-/** How long the story of a submission stays before the next automatic read tells its own. */
-const READ_BEFORE_TALE = 8000;
+/** How long the story of a submission stays before an automatic read tells its own. */
+const STORY_FOR = 8000;
+/** How long the reads after a recovery say that it was one. */
+const BACK_FOR = 5000;
 
 /** What the page knows. */
 const known = {
@@ -32,6 +34,8 @@ const known = {
   switches: 0,
   /** The automatic reads leave the story alone until then. */
   storyUntil: 0,
+  /** Redis has come back, and until then that is the news. */
+  backUntil: 0,
 };
 
 /** One read after the other: an answer must not overtake a newer one. @type {Promise<unknown>} */
@@ -50,20 +54,22 @@ function read({ byItself = false } = {}) {
     if (answer.outcome === "bypass") await refresh();
     // Another learner has been chosen meanwhile, whose own read follows.
     if (learner !== known.learner) return;
-    const before = known.outcome;
+    const was = known.outcome;
     known.outcome = answer.outcome;
+    const turned = was !== null && (was === "bypass") !== (answer.outcome === "bypass");
+    if (turned) known.backUntil = answer.outcome === "bypass" ? 0 : Date.now() + BACK_FOR;
     view.showRead(answer);
+    if (byItself && !turned && Date.now() < known.storyUntil) return;
+    known.storyUntil = 0;
     const story = storyOfRead({
       ...answer,
       name: firstName(learner),
       fault: known.fault,
-      recovered: before === "bypass" && answer.outcome !== "bypass",
+      recovered: Date.now() < known.backUntil,
       retryMs: retryMs(),
     });
-    if (byItself && Date.now() < known.storyUntil && before === answer.outcome) return;
-    known.storyUntil = 0;
     view.showStory(story);
-    if (!byItself || before !== answer.outcome) view.say(`${story.headline} ${answer.xp.banked} XP.`);
+    if (!byItself || turned) view.say(`${story.headline} ${answer.xp.banked} XP.`);
   });
   reading = next.catch(() => {});
   return next;
@@ -75,7 +81,7 @@ async function submit() {
   const story = storyOfSubmission({ name: firstName(learner), state, fault: known.fault });
   await read({ byItself: true });
   view.showStory(story);
-  known.storyUntil = Date.now() + READ_BEFORE_TALE;
+  known.storyUntil = Date.now() + STORY_FOR;
   view.say(`${story.headline} ${story.why}`);
   await refresh();
 }
@@ -204,6 +210,7 @@ for (const radio of view.radios("learner")) {
     known.learner = radio.value;
     known.outcome = null;
     known.storyUntil = 0;
+    known.backUntil = 0;
     return attempt(() => read());
   });
 }

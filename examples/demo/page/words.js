@@ -15,7 +15,7 @@
  * @property {boolean} shared
  * @property {number} ms
  * @property {string | null} fault what Redis does, if that is known
- * @property {boolean} recovered the read before this one had to do without Redis
+ * @property {boolean} recovered Redis has come back just now
  * @property {number | null} retryMs until Redis is asked again, while it is left alone
  */
 
