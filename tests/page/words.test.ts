@@ -100,7 +100,7 @@ describe("the story of a burst", () => {
   test("counts what it cost, and what it would have cost", () => {
     expect(storyOfBurst(report, "healthy")).toBe(
       "All 100 got the same, right XP, the slowest after 480 ms, for 2 HTTP requests to Redis. One of them connected and " +
-        "computed, the others waited for it without depending on it: without Leeward it would have been 100 of each.",
+        "computed, the others waited for it without depending on it: without Leeward it could have been 100 of each.",
     );
   });
 

@@ -167,7 +167,7 @@ export function storyOfBurst(report, fault) {
     attempts === 0
       ? "The connection was open already, from an earlier burst; one computed, the others shared it"
       : "One of them connected and computed, the others waited for it without depending on it";
-  return `${all}, ${time}, for ${cost}. ${connected}: without Leeward it would have been ${requests} of each.`;
+  return `${all}, ${time}, for ${cost}. ${connected}: without Leeward it could have been ${requests} of each.`;
 }
 
 /** @param {number} count @param {string} noun */
