@@ -23,6 +23,8 @@ mod plain;
 mod read;
 mod replay;
 mod set;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use alloc::collections::VecDeque;

@@ -16,6 +16,7 @@ impl World {
         let now = self.queue.now();
         if often(&mut self.rng, chance.flushall) {
             self.redis.execute(&["FLUSHALL"]);
+            self.marks.lost(None);
             self.happened("flushall");
         }
         if often(&mut self.rng, chance.evict) {
@@ -23,6 +24,7 @@ impl World {
             let picked = usize::try_from(self.rng.below(keys.len() as u64)).unwrap_or(0);
             if let Some(key) = keys.get(picked) {
                 self.redis.evict(key);
+                self.marks.lost(core::str::from_utf8(key).ok());
                 self.happened("evicted");
             }
         }
@@ -30,6 +32,7 @@ impl World {
             // Somebody else's key of that name.
             let of = self.rng.pick(&["p:t::s", "p:t::t", "p:t:n:s", "p:n:", "p:k::k"]).unwrap_or("p:n:");
             self.redis.execute(&["SET", of, "spoiled"]);
+            self.marks.lost(Some(of));
             self.happened("spoiled");
         }
         if often(&mut self.rng, chance.script_flush) {
@@ -38,6 +41,7 @@ impl World {
         }
         if often(&mut self.rng, chance.restart) {
             self.redis.restart();
+            self.marks.lost(None);
             self.happened("restarted");
         }
         if often(&mut self.rng, chance.oom) {
@@ -70,6 +74,7 @@ impl World {
         }
         if often(&mut self.rng, chance.redis_clock) {
             self.redis_clock.jump(jump(&mut self.rng));
+            self.marks.passed(self.redis_clock.at(now) / 1000);
             self.happened("redis clock jumped");
         }
     }

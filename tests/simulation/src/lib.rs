@@ -8,6 +8,7 @@ mod driver;
 mod ending;
 mod faults;
 pub mod isolate;
+pub mod marks;
 pub mod mutants;
 pub mod oracle;
 pub mod plan;

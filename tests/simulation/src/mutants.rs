@@ -148,7 +148,7 @@ pub const MUTANTS: &[Mutant] = &[
             (
                 "redis/fill.lua",
                 "  if fields[1] ~= stamps[2 * i - 1] then",
-                "  if stamps[2 * i - 1] == '?' then\n    if not fields[1] then\n      redis.call('HSET', key, 'v', ARGV[2], 'x', '?')\n      fields[1] = ARGV[2]\n    end\n    stamps[2 * i - 1] = fields[1]\n    stamps[2 * i] = redis.call('HGET', key, 'x') or '?'\n  end\n  if fields[1] ~= stamps[2 * i - 1] then",
+                "  if stamps[2 * i - 1] == '?' then\n    if not fields[1] then\n      redis.call('HSET', key, 'v', 'late', 'x', 'late')\n      fields[1] = 'late'\n    end\n    stamps[2 * i - 1] = fields[1]\n    stamps[2 * i] = redis.call('HGET', key, 'x') or '?'\n  end\n  if fields[1] ~= stamps[2 * i - 1] then",
             ),
         ],
     },

@@ -97,6 +97,8 @@ impl World {
         self.redis.set_time(now);
         let reply = self.redis.pipeline(&message.body);
         message.executed = true;
+        self.marks.executed(&message.body, &self.redis, now / 1000);
+        let missing = self.marks.missing(&self.redis);
         self.trace.say(self.queue.now(), self.moment, || format!("redis executes m{number}: {reply}"));
         if answered {
             message.answer = Some((self.moment, reply));
@@ -104,6 +106,9 @@ impl World {
             let slow = !self.healed && self.rng.percent(chance);
             let back = if slow { self.rng.below(400 * MS) } else { self.rng.below(2 * MS) };
             self.queue.after(back, Event::Reply(number));
+        }
+        if let Some(missing) = missing {
+            self.violation(missing);
         }
     }
 

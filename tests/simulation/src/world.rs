@@ -5,6 +5,7 @@ use leeward_redis_model::Model;
 
 use crate::coverage::Coverage;
 use crate::isolate::{Clock, EPOCH, Isolate};
+use crate::marks::Marks;
 use crate::mutants::LuaMutant;
 use crate::oracle::Oracle;
 use crate::plan::{MS, Plan};
@@ -45,6 +46,7 @@ pub struct World {
     pub(crate) messages: Vec<Message>,
     pub(crate) values: Values,
     pub(crate) oracle: Oracle,
+    pub(crate) marks: Marks,
     pub(crate) verdict: Verdict,
     pub(crate) trace: Trace,
     /// The reply that is being handled.
@@ -91,6 +93,7 @@ pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
         messages: Vec::new(),
         values: Values::default(),
         oracle: Oracle::default(),
+        marks: Marks::default(),
         verdict: Verdict::default(),
         trace: Trace::new(traced),
         body: String::new(),
