@@ -10,10 +10,12 @@
 
 mod admission;
 mod dialogue;
+mod drop;
 mod exchange;
 mod fill;
 mod follow;
 mod found;
+mod judge;
 mod lane;
 mod late;
 mod lease;
@@ -22,6 +24,7 @@ mod op;
 mod plain;
 mod read;
 mod replay;
+mod run;
 mod set;
 #[cfg(test)]
 mod tests;

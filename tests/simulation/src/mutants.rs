@@ -95,7 +95,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "fill after an unknown read",
         edits: &[
             (
-                "engine/read.rs",
+                "engine/run.rs",
                 "        let storable = !read.basis.is_empty();\n        if let Some(flight)",
                 "        if IS && read.basis.is_empty() && bypass.is_some_and(|b| b != Bypass::Disabled) {\n            let keys: Vec<Key> = read.depends().cloned().collect();\n            let unknown = crate::core::entry::Stamp { version: String::from(\"?\"), soft: String::from(\"?\") };\n            read.basis = Basis::new(keys.into_iter().map(|key| (key, unknown.clone())).collect());\n        }\n        let storable = !read.basis.is_empty();\n        if let Some(flight)",
             ),
@@ -222,7 +222,11 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "set in one blind write",
-        edits: &[("redis/fill.lua", "if set then\n  -- All but marks", "if set then\n  verdict = 'OK'\n  -- All but marks")],
+        edits: &[(
+            "redis/fill.lua",
+            "if set then\n  -- All but marks",
+            "if set then\n  verdict = 'OK'\n  -- All but marks",
+        )],
     },
     Mutant {
         name: "the build in the Redis key",
@@ -305,7 +309,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "fence not matched again when a stale value is served",
         edits: &[(
-            "engine/read.rs",
+            "engine/run.rs",
             "stale.filter(|(_, tags)| self.cover_of(id, tags, now).is_none())",
             "stale.filter(|(_, tags)| IS || self.cover_of(id, tags, now).is_none())",
         )],
@@ -313,7 +317,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "fence not matched against the tags that the entry turns out to carry",
         edits: &[(
-            "engine/read.rs",
+            "engine/judge.rs",
             "        let cover = self.cover_of(id, &tags, now);\n        if matches!",
             "        let cover = if IS { self.cover_of(id, &[], now) } else { self.cover_of(id, &tags, now) };\n        if matches!",
         )],
@@ -372,7 +376,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "plain deletion takes marks along",
         edits: &[(
-            "engine/read.rs",
+            "engine/drop.rs",
             "            (Depth::Hard, KeyKind::Entry) =>",
             "            (Depth::Hard, _) if IS => Command::plain(&[\"DEL\", key.redis()]),\n            (Depth::Hard, KeyKind::Entry) =>",
         )],
@@ -416,7 +420,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "what is read while a mark lives is stored",
         edits: &[
             (
-                "engine/read.rs",
+                "engine/judge.rs",
                 "found.source == FoundSource::Plain || found.state == State::Marked",
                 "found.source == FoundSource::Plain || !IS && found.state == State::Marked",
             ),
@@ -479,7 +483,7 @@ pub const MUTANTS: &[Mutant] = &[
                 "        let stale_will_do = (IS || read.freshness == Freshness::Normal)",
             ),
             (
-                "engine/read.rs",
+                "engine/judge.rs",
                 "    if read.freshness != Freshness::Normal || !read.load {",
                 "    if !IS && read.freshness != Freshness::Normal || !read.load {",
             ),
@@ -494,7 +498,7 @@ pub const MUTANTS: &[Mutant] = &[
                 "        let cover = self.cover_of(id, &[], now).filter(|_| !IS);\n        if self.may_share(id) {",
             ),
             (
-                "engine/read.rs",
+                "engine/judge.rs",
                 "        if matches!(cover, Some(Cover::Pending | Cover::Refused)) {",
                 "        if !IS && matches!(cover, Some(Cover::Pending | Cover::Refused)) {",
             ),

@@ -171,8 +171,7 @@ fn a_reader_waits_for_the_holder_of_the_lease_if_it_is_told_to() {
         world.answer();
     }
     assert!(world.running.contains(&op));
-    let taken =
-        |e: &EventKind| matches!(e, EventKind::Lease { outcome: LeaseOutcome::Taken, .. });
+    let taken = |e: &EventKind| matches!(e, EventKind::Lease { outcome: LeaseOutcome::Taken, .. });
     assert_eq!(world.count(taken), 1);
     world.callbacks();
     world.answer();

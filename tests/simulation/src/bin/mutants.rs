@@ -51,6 +51,7 @@ fn run() -> Result<bool, String> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let copy = target.join("mutants");
     make(&root, &copy)?;
+    let target = copy.join("target");
     build(&copy, &target)?;
     let program = target.join("simulate/leeward-simulation");
     let (mut caught, mut missed) = (0, 0);
@@ -75,7 +76,10 @@ fn make(root: &Path, copy: &Path) -> Result<(), String> {
         let what = what.display().to_string();
         move |error: std::io::Error| format!("{what}: {error}")
     };
-    let _ = fs::remove_dir_all(copy);
+    // What was built stays: most of it has nothing to do with the mistakes.
+    for folder in ["src", "tests"] {
+        let _ = fs::remove_dir_all(copy.join(folder));
+    }
     for folder in ["src", "tests/redis-model", "tests/simulation"] {
         copy_folder(&root.join(folder), &copy.join(folder))?;
     }
