@@ -559,3 +559,22 @@ pub const MUTANTS: &[Mutant] = &[
         seed: 0,
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_mistaken_script_fits_the_real_one() {
+        for mutant in MUTANTS {
+            mutant.scripts().expect(mutant.name);
+        }
+    }
+
+    #[test]
+    fn an_edit_that_does_not_fit_is_an_error() {
+        assert_eq!(edit("m", "f", "a b c", "b", "x"), Ok(String::from("a x c")));
+        assert!(edit("m", "f", "a b b", "b", "x").is_err());
+        assert!(edit("m", "f", "a", "b", "x").is_err());
+    }
+}
