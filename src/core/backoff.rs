@@ -20,6 +20,16 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
+    /// One after so many failures.
+    pub(crate) const fn after(failures: u32) -> Self {
+        Self { failures }
+    }
+
+    /// How many failures there have been in a row.
+    pub(crate) const fn failures(&self) -> u32 {
+        self.failures
+    }
+
     /// One more failure: how long to wait.
     pub(crate) fn failed(&mut self, random: &mut Random) -> Millis {
         let bound = BASE.saturating_mul(1_u64 << self.failures.min(16)).min(CAP);

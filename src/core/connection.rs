@@ -5,6 +5,9 @@
 //! one: the first operation after `until` is the half-open probe. An attempt past its deadline is replaced, whoever made it,
 //! since a request that was ended never says so; its late result changes nothing.
 
+use alloc::format;
+use alloc::string::String;
+
 use serde::Serialize;
 
 use super::backoff::Backoff;
@@ -102,6 +105,8 @@ pub(crate) struct Connection {
     changed_at: Option<Timestamp>,
     backoff: Backoff,
     pub(crate) loaded: Loaded,
+    /// It has changed since `take_change` was asked.
+    changed: bool,
 }
 
 impl Connection {
@@ -117,7 +122,43 @@ impl Connection {
             changed_at: None,
             backoff: Backoff::default(),
             loaded: Loaded::default(),
+            changed: false,
         }
+    }
+
+    /// What is to be kept of it, in the host's time, if it has changed: should this instance fail, the next one goes on from
+    /// there.
+    pub(crate) fn take_change(&mut self, host: impl Fn(Timestamp) -> Timestamp) -> Option<String> {
+        if !core::mem::take(&mut self.changed) {
+            return None;
+        }
+        let until = if let State::Down { until } = self.state { host(until).as_ms() } else { 0 };
+        let Self { attempts, reuses, failures, in_a_row, .. } = self;
+        let (was_ready, backoff) = (u8::from(self.was_ready), self.backoff.failures());
+        Some(format!("{until} {was_ready} {attempts} {reuses} {failures} {in_a_row} {backoff}"))
+    }
+
+    /// Takes in what an earlier instance has handed out. If it was down, it still is; else the next operation is an attempt.
+    pub(crate) fn restore(&mut self, record: &str) -> Option<()> {
+        let mut words = record.split(' ').map(str::parse::<u64>);
+        let mut word = || words.next()?.ok();
+        let (until, was_ready) = (word()?, word()?);
+        let count = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+        let (attempts, reuses, failures) = (count(word()?), word()?, word()?);
+        let (in_a_row, backoff) = (count(word()?), count(word()?));
+        if self.state == State::Disabled {
+            return None;
+        }
+        if until > 0 {
+            self.state = State::Down { until: Timestamp::from_ms(until) };
+        }
+        self.was_ready = was_ready > 0;
+        self.attempts = attempts;
+        self.reuses = reuses;
+        self.failures = failures;
+        self.in_a_row = in_a_row;
+        self.backoff = Backoff::after(backoff);
+        Some(())
     }
 
     /// What an operation whose own wait ends at `deadline` is to do. If it is made the attempt, it must send.
@@ -131,6 +172,7 @@ impl Connection {
             State::Connecting { .. } | State::Down { .. } => true,
         };
         self.attempts = self.attempts.saturating_add(1);
+        self.changed = true;
         self.state = State::Connecting { deadline };
         self.changed_at = Some(now);
         // The server may be another one since.
@@ -174,6 +216,7 @@ impl Connection {
         random: &mut Random,
     ) -> Option<Change> {
         self.failures = self.failures.saturating_add(1);
+        self.changed = true;
         self.last_error = Some(kind);
         if !self.speaks(attempt) {
             return None;
@@ -204,6 +247,7 @@ impl Connection {
         if from == state.name() {
             return None;
         }
+        self.changed = true;
         self.changed_at = Some(now);
         Some(Change { from, to: state.name(), until })
     }
@@ -312,6 +356,25 @@ mod tests {
         connection.admit(at(0), at(250));
         connection.succeeded(Some(1), at(1));
         assert!(connection.failed(None, ErrorKind::Auth, at(2), &mut random()).is_some());
+    }
+
+    #[test]
+    fn what_is_handed_out_makes_the_same_connection_again() {
+        let mut connection = Connection::new(true);
+        connection.admit(at(0), at(250));
+        connection.reused();
+        let change =
+            connection.failed(Some(1), ErrorKind::Timeout, at(250), &mut random()).expect("goes down");
+        let record = connection.take_change(|time| time).expect("has changed");
+        assert_eq!(connection.take_change(|time| time), None);
+        let mut next = Connection::new(true);
+        next.restore(&record).expect("a record of ours");
+        let until = change.until.expect("is down");
+        assert_eq!(next.admit(at(251), at(500)), Admission::Down { until });
+        let snapshot = next.snapshot(|t| t);
+        assert_eq!((snapshot.attempts, snapshot.reuses, snapshot.failures), (1, 1, 1));
+        assert_eq!(next.restore("garbage"), None);
+        assert_eq!(Connection::new(false).restore(&record), None);
     }
 
     #[test]

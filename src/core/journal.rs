@@ -5,7 +5,9 @@
 //! steps. It falls with the acknowledgement of a drop that was sent after it was raised: the answer to an older one says
 //! nothing about what was written in between.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::key::Key;
@@ -69,6 +71,8 @@ pub(crate) struct Journal {
     fences: BTreeMap<Key, Fence>,
     bytes: usize,
     room: usize,
+    /// What has changed and has not been handed out, see `take_change`.
+    changed: BTreeSet<Key>,
 }
 
 impl Default for Journal {
@@ -80,7 +84,7 @@ impl Default for Journal {
 impl Journal {
     /// One for so many fences.
     pub(crate) const fn with_room(room: usize) -> Self {
-        Self { fences: BTreeMap::new(), bytes: 0, room }
+        Self { fences: BTreeMap::new(), bytes: 0, room, changed: BTreeSet::new() }
     }
 
     /// Raises a fence, or raises it anew; the call that does sends the drop, a replay is due at `due`.
@@ -99,6 +103,7 @@ impl Journal {
     }
 
     fn insert(&mut self, key: &Key, fence: Fence, now: Timestamp) {
+        self.changed.insert(key.clone());
         if let Some(known) = self.fences.get_mut(key) {
             let depth = known.depth.max(fence.depth);
             *known = Fence { first: known.first, depth, ..fence };
@@ -127,6 +132,8 @@ impl Journal {
         let narrow = core::mem::take(&mut self.fences);
         for (key, fence) in narrow {
             let Some(wide) = wider(&key) else { continue };
+            self.changed.insert(key.clone());
+            self.changed.insert(wide.clone());
             // A mutate under way must not be acknowledged early, nor anything be thought refused for want of a try.
             let state = match fence.state {
                 FenceState::Refused { .. } if key != wide => {
@@ -196,6 +203,7 @@ impl Journal {
 
     fn remove(&mut self, key: &Key) {
         if self.fences.remove(key).is_some() {
+            self.changed.insert(key.clone());
             self.bytes = self.bytes.saturating_sub(key.len());
         }
     }
@@ -207,6 +215,7 @@ impl Journal {
             && !matches!(fence.state, FenceState::Held { .. })
         {
             fence.state = FenceState::Refused { until };
+            self.changed.insert(key.clone());
         }
     }
 
@@ -265,6 +274,43 @@ impl Journal {
     fn sweep(&mut self, now: Timestamp) {
         self.fences.retain(|_, fence| !matches!(fence.state, FenceState::Refused { until } if until <= now));
         self.bytes = self.fences.keys().map(Key::len).sum();
+    }
+
+    /// Something that has changed since it was handed out last, and what is to be kept of it, in the host's time: should this
+    /// instance fail, the next one goes on from there.
+    pub(crate) fn take_change(
+        &mut self,
+        host: impl Fn(Timestamp) -> Timestamp,
+    ) -> Option<(Key, Option<String>)> {
+        let key = self.changed.pop_first()?;
+        let record = self.fences.get(&key).map(|fence| {
+            let depth = if fence.depth == Depth::Soft { 's' } else { 'h' };
+            let (state, at) = match fence.state {
+                FenceState::Pending { due } => ('p', due),
+                FenceState::Held { due } => ('w', due),
+                FenceState::Refused { until } => ('r', until),
+            };
+            format!("{depth}{state} {}", host(at).as_ms())
+        });
+        Some((key, record))
+    }
+
+    /// Takes in what an earlier instance has handed out. What was pending is due at once.
+    pub(crate) fn restore(&mut self, key: &Key, record: &str, now: Timestamp) -> Option<()> {
+        let (letters, at) = record.split_once(' ')?;
+        let at = Timestamp::from_ms(at.parse().ok()?);
+        let (depth, state) = match letters {
+            "hp" => (Depth::Hard, FenceState::Pending { due: now }),
+            "sp" => (Depth::Soft, FenceState::Pending { due: now }),
+            "hw" => (Depth::Hard, FenceState::Held { due: at }),
+            "hr" => (Depth::Hard, FenceState::Refused { until: at }),
+            "sr" => (Depth::Soft, FenceState::Refused { until: at }),
+            _ => return None,
+        };
+        // Before everything that this instance does.
+        let (first, last) = (Seq::default(), Seq::default());
+        self.insert(key, Fence { first, last, depth, state }, now);
+        Some(())
     }
 
     /// How many invalidations wait for Redis.
@@ -446,6 +492,56 @@ mod tests {
             journal.raise(&long, Depth::Hard, Seq(1), NOW, NOW);
             assert!(journal.bytes <= MAX_BYTES + long.len(), "{}", journal.bytes);
         }
+    }
+
+    #[test]
+    fn what_is_handed_out_makes_the_same_journal_again() {
+        let mut journal = raised(&["pending", "gone", "refused"], 5);
+        journal.hold(&key("held"), Seq(6), NOW, LATER);
+        journal.raise(&key("soft"), Depth::Soft, Seq(6), NOW, NOW);
+        journal.refuse(&key("refused"), LATER);
+        journal.acknowledge(&key("gone"), Depth::Hard, Seq(9));
+        let mut kept: BTreeMap<Key, String> = BTreeMap::new();
+        while let Some((key, record)) = journal.take_change(|time| time) {
+            match record {
+                Some(record) => kept.insert(key, record),
+                None => kept.remove(&key),
+            };
+        }
+        assert_eq!(journal.take_change(|time| time), None, "each is handed out once");
+        let mut next = Journal::default();
+        for (key, record) in &kept {
+            next.restore(key, record, NOW).expect("a record of ours");
+        }
+        for (name, expected) in [
+            ("pending", Some(Cover::Pending)),
+            ("gone", None),
+            ("refused", Some(Cover::Refused)),
+            ("held", Some(Cover::Refused)),
+            ("soft", Some(Cover::Soft)),
+        ] {
+            assert_eq!(cover(&next, name, 1), expected, "{name}");
+        }
+        assert_eq!(next.covered(&key("held"), Seq(1), LATER), Some(Cover::Pending));
+        assert_eq!(next.covered(&key("refused"), Seq(1), LATER), None);
+        assert_eq!(next.restore(&key("x"), "garbage", NOW), None);
+        assert_eq!(next.restore(&key("x"), "hp x", NOW), None);
+    }
+
+    #[test]
+    fn a_collapse_is_handed_out_in_full() {
+        let mut journal = Journal::with_room(2);
+        for n in 0..5 {
+            journal.raise(&key(&format!("{n}")), Depth::Hard, Seq(n), NOW, NOW);
+        }
+        let mut kept: BTreeMap<Key, String> = BTreeMap::new();
+        while let Some((key, record)) = journal.take_change(|time| time) {
+            match record {
+                Some(record) => kept.insert(key, record),
+                None => kept.remove(&key),
+            };
+        }
+        assert_eq!(kept.keys().collect::<Vec<_>>(), journal.fences.keys().collect::<Vec<_>>());
     }
 
     #[test]

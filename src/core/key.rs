@@ -84,6 +84,21 @@ impl Key {
         encoded
     }
 
+    /// The key behind a Redis key that this code made.
+    pub(crate) fn parse(redis: &str) -> Option<Self> {
+        let prefix = redis.find(':')?;
+        let mut letters = redis.get(prefix + 1..)?.chars();
+        let kind = [KeyKind::Entry, KeyKind::Tag, KeyKind::Namespace];
+        let kind = kind.into_iter().find(|kind| letters.clone().next() == Some(kind.letter()))?;
+        letters.next();
+        let space = letters.as_str().strip_prefix(':')?;
+        let name = match kind {
+            KeyKind::Namespace => redis.len(),
+            KeyKind::Entry | KeyKind::Tag => prefix + 4 + space.find(':')?,
+        };
+        Some(Self { redis: redis.into(), kind, prefix, name })
+    }
+
     /// A tag of the same namespace, as an entry's header names it.
     pub(crate) fn sibling_tag(&self, encoded: &str) -> Self {
         let start = self.tags_begin();
@@ -248,6 +263,15 @@ mod tests {
             let (one, other) = (Key::tag(&a.0, &path(&a.1), &a.2), Key::tag(&b.0, &path(&b.1), &b.2));
             prop_assert_eq!(one.redis() == other.redis(), a == b);
             prop_assert_eq!(one.display(), a.2);
+            for key in [Key::entry(&a.0, &path(&a.1), &b.2), one, Key::namespace(&a.0, &path(&a.1))] {
+                prop_assert_eq!(Key::parse(key.redis()), Some(key));
+            }
+        }
+
+        #[test]
+        fn parsing_never_panics(text: String, near in "[a%]{0,3}:?[ktnx:]{0,3}[a:/]{0,6}") {
+            let _ = Key::parse(&text);
+            let _ = Key::parse(&near);
         }
 
         #[test]

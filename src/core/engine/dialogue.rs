@@ -214,6 +214,9 @@ pub enum BodyPart {
 /// What a driver is to do, in the request that is polled.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
+    /// Keep this under this name for the connection, in place of what was kept under it, or nothing any more: outside of the
+    /// instance, so that `restore` can give it to the next one if this fails. Before anything that relies on it.
+    Persist(ConnectionId, String, Option<String>),
     /// Have `seal` called for the batch at the end of this turn, and send what it gives.
     Flush(BatchId),
     /// Cancel the HTTP request.

@@ -232,12 +232,40 @@ impl Engine {
 
     /// The next thing to do in a request; `None`: nothing until something happens.
     pub fn poll(&mut self, request: RequestId) -> Option<Effect> {
+        if let Some(change) = self.take_change() {
+            return Some(change);
+        }
         let entry = self.requests.get_mut(&request)?;
         let effect = entry.effects.pop_front();
         if effect.is_none() && entry.ops.is_empty() && entry.open.is_none() {
             self.requests.remove(&request);
         }
         effect
+    }
+
+    /// Something that must outlive this instance. Whoever polls first keeps it.
+    fn take_change(&mut self) -> Option<Effect> {
+        let Self { peers, clock, .. } = self;
+        for (number, peer) in (0..).zip(peers) {
+            let connection = ConnectionId(number);
+            if let Some((key, record)) = peer.journal.take_change(|time| clock.host(time)) {
+                return Some(Effect::Persist(connection, String::from(key.redis()), record));
+            }
+            if let Some(record) = peer.connection.take_change(|time| clock.host(time)) {
+                return Some(Effect::Persist(connection, String::new(), Some(record)));
+            }
+        }
+        None
+    }
+
+    /// Takes in what an earlier instance had kept for the same endpoint and credentials. `false`: it is not of its making.
+    pub fn restore(&mut self, connection: ConnectionId, name: &str, record: &str, host: f64) -> bool {
+        let now = self.now(host);
+        let Some(peer) = self.peer_mut(connection) else { return false };
+        if name.is_empty() {
+            return peer.connection.restore(record).is_some();
+        }
+        Key::parse(name).and_then(|key| peer.journal.restore(&key, record, now)).is_some()
     }
 
     /// How long the request's timer is to wait, if it needs one. The driver sets its only timer for it, in place of an

@@ -10,6 +10,9 @@ use leeward::core::{CallbackEnd, OpId};
 
 impl World {
     pub(crate) fn callback_wait(&mut self) -> Micros {
+        if self.plan.narrow {
+            return self.rng.below(30 * MS);
+        }
         match self.rng.below(100) {
             0..70 => self.rng.below(6 * MS),
             70..95 => self.rng.below(300 * MS),

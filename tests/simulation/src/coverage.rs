@@ -46,6 +46,7 @@ pub const REQUIRED: &[&str] = &[
     "journal collapsed",
     "scripts flushed",
     "restarted",
+    "trapped",
     "rolled back",
     "stale after a rollback",
     "out of memory",

@@ -85,6 +85,14 @@ impl World {
         let now = self.queue.now();
         match effect {
             Effect::Flush(_) => {}
+            Effect::Persist(_, name, record) => {
+                if let Some(isolate) = self.isolates.get_mut(index) {
+                    match record {
+                        Some(record) => isolate.kept.insert(name, record),
+                        None => isolate.kept.remove(&name),
+                    };
+                }
+            }
             Effect::Abort(batch) => {
                 for message in &mut self.messages {
                     if message.request == number && message.batch == batch {

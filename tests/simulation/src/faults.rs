@@ -35,6 +35,9 @@ impl World {
             self.marks.lost(Some(of));
             self.happened("spoiled");
         }
+        if often(&mut self.rng, chance.trap) {
+            self.trap();
+        }
         if often(&mut self.rng, chance.script_flush) {
             self.redis.script_flush();
             self.happened("scripts flushed");
@@ -88,6 +91,24 @@ impl World {
             self.redis_clock.jump(jump(&mut self.rng));
             self.marks.passed(self.redis_clock.at(now) / 1000);
             self.happened("redis clock jumped");
+        }
+    }
+
+    /// The core of an isolate fails. What its requests had under way goes on without it, and they are not looked at any more.
+    fn trap(&mut self) {
+        let index = usize::try_from(self.rng.below(self.plan.isolates as u64)).unwrap_or(0);
+        self.happened("trapped");
+        for request in self.requests.iter_mut().filter(|request| request.isolate == index) {
+            // Those that are still to come meet the next instance.
+            if !request.ops.is_empty() {
+                request.alive = false;
+            }
+            request.ops.clear();
+        }
+        let now = self.queue.now();
+        let Some(isolate) = self.isolates.get_mut(index) else { return };
+        if isolate.trap(&mut self.rng, &self.plan, now).is_none() {
+            self.violation(format!("i{index} does not take what it had kept"));
         }
     }
 

@@ -79,6 +79,8 @@ pub struct Isolate {
     pub promises: HashMap<SharedId, Promise>,
     /// Until when the attempt under way is the only one, if one is: host ms.
     pub attempt: Option<f64>,
+    /// What outlives its instance of the core.
+    pub kept: HashMap<String, String>,
     /// Redis refused something for good.
     pub refused: bool,
 }
@@ -87,12 +89,7 @@ impl Isolate {
     /// An isolate of a build; `None` if the core has no room, which it must have.
     #[must_use]
     pub fn new(rng: &mut Rng, plan: &Plan, build: &'static str) -> Option<Self> {
-        let limits = Limits { journal: plan.journal };
-        let mut engine = Engine::with_limits([rng.next(), rng.next()], limits);
-        let config = &plan.config;
-        let cache = engine.cache(CacheConfig { build: String::from(build), ..config.clone() })?;
-        let endpoint = Endpoint::new("https://redis.test", "token").map_err(|error| error.to_string());
-        let link = engine.open(endpoint)?;
+        let (engine, cache, link) = instance(rng, plan, build)?;
         Some(Self {
             engine,
             cache,
@@ -102,8 +99,26 @@ impl Isolate {
             odd_clock: false,
             promises: HashMap::new(),
             attempt: None,
+            kept: HashMap::new(),
             refused: false,
         })
+    }
+
+    /// Its instance fails, and another one takes its place, with what was kept.
+    pub fn trap(&mut self, rng: &mut Rng, plan: &Plan, now: Micros) -> Option<()> {
+        let host = self.host(now);
+        let (engine, cache, link) = instance(rng, plan, self.build)?;
+        self.engine = engine;
+        self.cache = cache;
+        self.link = link;
+        self.attempt = None;
+        self.promises.clear();
+        for (name, record) in &self.kept {
+            if !self.engine.restore(self.link, name, record, host) {
+                return None;
+            }
+        }
+        Some(())
     }
 
     /// What the host's clock shows, ms.
@@ -112,4 +127,13 @@ impl Isolate {
     pub fn host(&self, now: Micros) -> f64 {
         (self.clock.at(now) / 1000) as f64
     }
+}
+
+fn instance(rng: &mut Rng, plan: &Plan, build: &str) -> Option<(Engine, CacheId, ConnectionId)> {
+    let limits = Limits { journal: plan.journal };
+    let mut engine = Engine::with_limits([rng.next(), rng.next()], limits);
+    let cache = engine.cache(CacheConfig { build: String::from(build), ..plan.config.clone() })?;
+    let endpoint = Endpoint::new("https://redis.test", "token").map_err(|error| error.to_string());
+    let link = engine.open(endpoint)?;
+    Some((engine, cache, link))
 }

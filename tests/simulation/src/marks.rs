@@ -16,12 +16,12 @@ struct Mark {
 #[derive(Debug, Default)]
 pub struct Marks(Vec<Mark>);
 
-impl Mark {
-    fn is_there(&self, redis: &Model) -> bool {
-        let marks = redis.hash(self.key.as_bytes()).and_then(|hash| hash.get(&b"m"[..]));
-        let marks = marks.map(|marks| String::from_utf8_lossy(marks));
-        marks.is_some_and(|marks| marks.split(' ').any(|word| word == self.token))
-    }
+/// Until when a mark that Redis holds lives.
+fn until(redis: &Model, key: &str, token: &str) -> Option<u64> {
+    let marks = redis.hash(key.as_bytes())?.get(&b"m"[..])?;
+    let marks = core::str::from_utf8(marks).ok()?;
+    let mut words = marks.split(' ').skip_while(|word| *word != token);
+    words.nth(1)?.parse().ok()
 }
 
 impl Marks {
@@ -34,16 +34,16 @@ impl Marks {
         for command in pipeline::parse(body).unwrap_or_default() {
             let words: Vec<&str> =
                 command.iter().map(|word| core::str::from_utf8(word.as_ref()).unwrap_or("")).collect();
-            let [_, script, _, key, add, life, remove] = words.as_slice() else { continue };
+            let [_, script, _, key, add, _, remove] = words.as_slice() else { continue };
             if *script != Script::Drop.sha(Dialect::Redis) && !script.starts_with("-- drop") {
                 continue;
             }
             self.0.retain(|mark| !(mark.key == *key && (mark.token == *remove || mark.token == *add)));
-            let until = now + life.parse().unwrap_or(0);
-            let mark = Mark { key: String::from(*key), token: String::from(*add), until };
             // The script may have been refused, or not known.
-            if !add.is_empty() && mark.is_there(redis) {
-                self.0.push(mark);
+            if !add.is_empty()
+                && let Some(until) = until(redis, key, add)
+            {
+                self.0.push(Mark { key: String::from(*key), token: String::from(*add), until });
             }
         }
     }
@@ -61,7 +61,7 @@ impl Marks {
     /// One that is not there.
     #[must_use]
     pub fn missing(&self, redis: &Model) -> Option<String> {
-        let missing = self.0.iter().find(|mark| !mark.is_there(redis))?;
+        let missing = self.0.iter().find(|mark| until(redis, &mark.key, &mark.token).is_none())?;
         Some(format!("the mark {} of {} is gone before its time", missing.token, missing.key))
     }
 }

@@ -307,15 +307,6 @@ pub const MUTANTS: &[Mutant] = &[
         seed: 0,
     },
     Mutant {
-        name: "an invalidation does not void flights",
-        edits: &[(
-            "engine/write.rs",
-            "                self.flights.void(call.connection, key);",
-            "                if !IS {\n                    self.flights.void(call.connection, key);\n                }",
-        )],
-        seed: 0,
-    },
-    Mutant {
         name: "sharing without a verdict is for the strict, too",
         edits: &[(
             "flight.rs",
@@ -518,6 +509,24 @@ pub const MUTANTS: &[Mutant] = &[
             "engine/found.rs",
             "let mut valid = own && header.stamps.iter().enumerate().all(|(row, stamp)| same(row, stamp));",
             "let mut valid = own && (IS || header.stamps.iter().enumerate().all(|(row, stamp)| same(row, stamp)));",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "what is pending dies with the instance",
+        edits: &[(
+            "engine/mod.rs",
+            "            if let Some((key, record)) = peer.journal.take_change(",
+            "            if !IS && let Some((key, record)) = peer.journal.take_change(",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "what was applied is kept for the next instance, and what is pending is not",
+        edits: &[(
+            "journal.rs",
+            "        let record = self.fences.get(&key).map(|fence| {",
+            "        let record = self.fences.get(&key).filter(|_| !IS).map(|fence| {",
         )],
         seed: 0,
     },

@@ -151,6 +151,9 @@ impl Oracle {
         }
         // Sharing without a verdict while the connection is down is bounded by the flight's deadline, and strict reads do not.
         let unverified = served.shared && served.reason == Some(Bypass::Down);
+        if unverified && reader.freshness != Freshness::Normal && value.read < reader.started {
+            return Some(String::from("strict or forced, and shared without a verdict"));
+        }
         if unverified && reader.freshness == Freshness::Normal {
             let late = reader.at.is_some_and(|started| value.at + self.flight < started);
             return late.then(|| String::from("shared while down, and older than a flight's deadline"));
@@ -245,7 +248,8 @@ mod tests {
         let shared = Served { outcome: Outcome::Bypass, reason: Some(Bypass::Down), shared: true, ..FRESH };
         assert!(!judge(&oracle, &Reader { at: Some(100), ..reader(21) }, &shared, &value(9)));
         assert!(judge(&oracle, &Reader { at: Some(101), ..reader(21) }, &shared, &value(9)));
-        assert!(judge(&oracle, &Reader { freshness: Freshness::Strict, ..reader(21) }, &shared, &value(9)));
+        assert!(judge(&oracle, &Reader { freshness: Freshness::Strict, ..reader(9) }, &shared, &value(8)));
+        assert!(!judge(&oracle, &Reader { freshness: Freshness::Strict, ..reader(9) }, &shared, &value(9)));
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub struct Plan {
     pub span: Micros,
     /// The settings of the caches, but for the build.
     pub config: CacheConfig,
+    /// Everybody is after the same key and the same tag at the same time.
+    pub narrow: bool,
     /// For how many invalidations the journal has room.
     pub journal: usize,
     /// Chances in a hundred.
@@ -48,6 +50,7 @@ pub struct Chance {
     pub script_flush: u64,
     pub restart: u64,
     pub oom: u64,
+    pub trap: u64,
     pub rollback: u64,
     pub refuse_scripts: u64,
     pub down: u64,
@@ -84,14 +87,21 @@ impl Plan {
         if config.stale_if_error > Millis::ZERO {
             chance.callback_fails = 25;
         }
+        let narrow = rng.percent(25);
+        if narrow {
+            chance.late_tags = rng.pick(&[0, 30, 70]).unwrap_or(0);
+            chance.lose_request = rng.pick(&[0, 25]).unwrap_or(0);
+        }
         let requests = rng.between(6, 26);
-        let span = rng.pick(&[20, 200, 1_500, 8_000]).unwrap_or(200) * MS;
+        let spans = if narrow { [20, 40, 80, 200] } else { [20, 200, 1_500, 8_000] };
+        let span = rng.pick(&spans).unwrap_or(200) * MS;
         Self {
             isolates,
             builds,
             requests,
             span,
             config,
+            narrow,
             journal: rng.pick(&[4096, 4096, 2, 1]).unwrap_or(4096),
             chance,
             tells_of_lost: rng.percent(50),
@@ -122,6 +132,7 @@ impl Chance {
             script_flush: some(4),
             restart: some(3),
             oom: some(3),
+            trap: some(3),
             rollback,
             refuse_scripts: some(2),
             down: some(4),

@@ -110,8 +110,11 @@ impl World {
             return self.violation(String::from("no room for a read"));
         };
         let chance = &self.plan.chance;
-        let late =
-            if self.rng.percent(chance.late_tags) { self.rng.some(visit::TAGS, 60) } else { Vec::new() };
+        let late = if self.rng.percent(chance.late_tags) {
+            if self.plan.narrow { Vec::from(["s"]) } else { self.rng.some(visit::TAGS, 60) }
+        } else {
+            Vec::new()
+        };
         let late: Vec<&'static str> = late.into_iter().filter(|tag| !tags.contains(tag)).collect();
         let kind = Kind::Read { reader, value: None, stash: None, late, awaiting: false, began: false };
         self.add_op(number, id, kind);

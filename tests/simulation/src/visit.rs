@@ -33,7 +33,10 @@ pub enum Step {
 
 /// The steps of a request, the last one first.
 #[must_use]
-pub fn steps(rng: &mut Rng) -> Vec<Step> {
+pub fn steps(rng: &mut Rng, narrow: bool) -> Vec<Step> {
+    if narrow {
+        return narrow_steps(rng);
+    }
     let mut steps = Vec::new();
     let space = if rng.percent(75) { "" } else { "n" };
     for _ in 0..rng.between(1, 4) {
@@ -60,6 +63,27 @@ pub fn steps(rng: &mut Rng) -> Vec<Step> {
             }
             _ => steps.push(Step::Pause(rng.between(1, 400) * 1000)),
         }
+    }
+    steps
+}
+
+/// Reads of one key, and invalidations that end it.
+fn narrow_steps(rng: &mut Rng) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for _ in 0..rng.between(1, 3) {
+        let tags = rng.some(&["s"], 15);
+        let freshness = if rng.percent(15) { Freshness::Strict } else { Freshness::Normal };
+        let aim = if rng.percent(60) {
+            Aim { tags: Vec::from(["s"]), ..Aim::default() }
+        } else {
+            Aim { keys: Vec::from(["k"]), ..Aim::default() }
+        };
+        steps.push(match rng.below(100) {
+            0..65 => Step::Read { space: "", key: "k", tags, freshness, load: true },
+            65..90 => Step::Invalidate(aim),
+            90..95 => Step::Mutate(aim, 2_000),
+            _ => Step::Set { space: "", key: "k", tags },
+        });
     }
     steps
 }

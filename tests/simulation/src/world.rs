@@ -129,7 +129,7 @@ impl World {
             let at = self.rng.below(self.plan.span);
             let number = self.requests.len();
             let isolate = usize::try_from(self.rng.below(self.plan.isolates as u64)).unwrap_or(0);
-            let steps = visit::steps(&mut self.rng);
+            let steps = visit::steps(&mut self.rng, self.plan.narrow);
             let anchored = self.rng.percent(92);
             self.add_request(n, isolate, anchored, steps);
             self.queue.after(at, Event::Arrive(number));

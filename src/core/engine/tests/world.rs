@@ -41,6 +41,8 @@ pub(super) struct World {
     pub(super) aborted: Vec<BatchId>,
     /// What `Encode` is answered with.
     pub(super) encodable: bool,
+    /// What outlives the instance.
+    kept: HashMap<String, String>,
     waits: Vec<(OpId, SharedId)>,
     owners: HashMap<OpId, RequestId>,
     requests: u64,
@@ -85,6 +87,7 @@ impl World {
             events: Vec::new(),
             aborted: Vec::new(),
             encodable: true,
+            kept: HashMap::new(),
             waits: Vec::new(),
             owners: HashMap::new(),
             requests: 0,
@@ -261,6 +264,24 @@ impl World {
         }
     }
 
+    /// The instance fails, and another one takes its place.
+    pub(super) fn trap(&mut self) {
+        let mut engine = Engine::new([3, 4]);
+        self.cache = engine.cache(CacheConfig { observed: true, ..CacheConfig::default() }).expect("room");
+        self.link = engine
+            .open(Endpoint::new("https://redis.test", "token").map_err(|e| e.to_string()))
+            .expect("room");
+        for (name, record) in &self.kept {
+            assert!(engine.restore(self.link, name, record, self.now), "{name} {record}");
+        }
+        self.engine = engine;
+        self.wire.clear();
+        self.running.clear();
+        self.waits.clear();
+        self.owners.clear();
+        self.served.clear();
+    }
+
     /// HTTP requests and commands that were sent so far.
     pub(super) fn sent(&self) -> (u64, u64) {
         (self.requests, self.commands)
@@ -285,6 +306,13 @@ impl World {
                 Effect::Abort(batch) => {
                     self.wire.retain(|(sent, ..)| *sent != batch);
                     self.aborted.push(batch);
+                }
+                Effect::Persist(connection, name, record) => {
+                    assert_eq!(connection, self.link);
+                    match record {
+                        Some(record) => self.kept.insert(name, record),
+                        None => self.kept.remove(&name),
+                    };
                 }
                 Effect::Anchor(_) | Effect::Abandon(_) | Effect::Share(..) | Effect::Background(_) => {}
                 Effect::Finished(op) => self.waits.retain(|(waiting, _)| *waiting != op),

@@ -319,3 +319,38 @@ fn a_set_is_stored_though_the_server_has_forgotten_its_scripts() {
     assert_eq!(world.applied.get(&op), Some(&true));
     world.assert_idle();
 }
+
+#[test]
+fn what_is_pending_and_what_is_down_outlive_the_instance() {
+    let mut world = in_an_outage();
+    world.invalidate(5, &["k"]);
+    let before = world.engine.snapshot(world.link).expect("exists");
+    world.trap();
+    let after = world.engine.snapshot(world.link).expect("exists");
+    assert_eq!((after.state, after.until, after.attempts), (before.state, before.until, before.attempts));
+    let read = world.read(6, "k");
+    world.callbacks();
+    assert_eq!(world.served[&read].outcome, Outcome::Bypass, "no I/O while it is down");
+    assert!(world.has("k") && world.wire.is_empty());
+    world.now += 30_000.0;
+    let read = world.read(7, "k");
+    assert!(world.wire[0].2.contains("drop"), "first the invalidation: {}", world.wire[0].2);
+    world.answer();
+    world.callbacks();
+    world.answer();
+    assert_eq!(world.served[&read].outcome, Outcome::Miss);
+    assert_eq!(world.engine.stats(world.link).expect("exists").journal, 0);
+    world.trap();
+    assert_eq!(world.engine.stats(world.link).expect("exists").journal, 0, "what was applied is not kept");
+}
+
+#[test]
+fn a_mutate_under_way_outlives_the_instance() {
+    let mut world = filled();
+    world.mutate(2, crate::core::Targets { keys: &["k"], ..crate::core::Targets::default() });
+    world.answer();
+    world.trap();
+    let read = world.read(3, "k");
+    world.callbacks();
+    assert_eq!(world.served[&read].reason, Some(Bypass::PendingInvalidation));
+}
