@@ -6,61 +6,18 @@
 //! nothing about what was written in between.
 
 use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::fence::Fence;
+pub(crate) use super::fence::{Cover, Depth, Seq};
 use super::key::Key;
 use super::time::{Millis, Timestamp};
-
-/// A place in the order of steps of this instance.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Seq(pub(crate) u64);
 
 /// At most so many fences.
 pub(crate) const MAX_KEYS: usize = 4096;
 /// At most so many bytes of keys.
 const MAX_BYTES: usize = 1 << 20;
-
-/// What an invalidation ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Depth {
-    /// The soft half: what is stored becomes stale.
-    Soft,
-    /// Everything.
-    Hard,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Fence {
-    /// When it was first raised: reads that began later are covered.
-    first: Seq,
-    /// When it was raised last: only what was sent later acknowledges it.
-    last: Seq,
-    depth: Depth,
-    state: FenceState,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum FenceState {
-    /// To be sent, again or for the first time, when it is due.
-    Pending { due: Timestamp },
-    /// A mutate is under way: to be sent when it has ended, or when its deadline has passed.
-    Held { due: Timestamp },
-    /// Redis will not take it; nothing of before can be alive after that time.
-    Refused { until: Timestamp },
-}
-
-/// How something is covered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Cover {
-    /// What is stored is stale; the expiry must be acknowledged first.
-    Soft,
-    /// A drop must be acknowledged first.
-    Pending,
-    /// Nothing can be served: Redis will not take the drop, or it must not be sent yet.
-    Refused,
-}
 
 /// The journal of one connection.
 ///
@@ -89,38 +46,42 @@ impl Journal {
 
     /// Raises a fence, or raises it anew; the call that does sends the drop, a replay is due at `due`.
     pub(crate) fn raise(&mut self, key: &Key, depth: Depth, raised: Seq, now: Timestamp, due: Timestamp) {
-        self.insert(
-            key,
-            Fence { first: raised, last: raised, depth, state: FenceState::Pending { due } },
-            now,
-        );
+        self.insert(key, Fence::pending(depth, raised, due), now);
     }
 
-    /// Raises a fence that no acknowledgement ends before `due`, unless it is raised anew.
+    /// Raises a fence that no acknowledgement ends before `let_go`, or before `due`.
     pub(crate) fn hold(&mut self, key: &Key, raised: Seq, now: Timestamp, due: Timestamp) {
-        let state = FenceState::Held { due };
-        self.insert(key, Fence { first: raised, last: raised, depth: Depth::Hard, state }, now);
+        self.insert(key, Fence::held(raised, due), now);
+    }
+
+    /// A mutate that held it has ended.
+    pub(crate) fn let_go(&mut self, key: &Key) {
+        if let Some(fence) = self.fences.get_mut(key) {
+            fence.let_go();
+        }
     }
 
     fn insert(&mut self, key: &Key, fence: Fence, now: Timestamp) {
-        self.changed.insert(key.clone());
-        if let Some(known) = self.fences.get_mut(key) {
-            let depth = known.depth.max(fence.depth);
-            *known = Fence { first: known.first, depth, ..fence };
-            return;
-        }
-        if !self.has_room(key) {
-            self.sweep(now);
-        }
-        if !self.has_room(key) {
-            self.collapse(|key| key.namespaces().pop());
-        }
-        if !self.has_room(key) {
-            self.collapse(|key| key.namespaces().into_iter().next());
+        if !self.fences.contains_key(key) {
+            if !self.has_room(key) {
+                self.sweep(now);
+            }
+            if !self.has_room(key) {
+                self.collapse(|key| key.namespaces().pop());
+            }
+            if !self.has_room(key) {
+                self.collapse(|key| key.namespaces().into_iter().next());
+            }
         }
         // Those of everything, one for each prefix, are few: there are at most so many caches.
-        self.bytes += key.len();
-        self.fences.insert(key.clone(), fence);
+        self.changed.insert(key.clone());
+        match self.fences.get_mut(key) {
+            Some(known) => known.join(fence),
+            None => {
+                self.bytes += key.len();
+                self.fences.insert(key.clone(), fence);
+            }
+        }
     }
 
     fn has_room(&self, key: &Key) -> bool {
@@ -130,19 +91,14 @@ impl Journal {
     /// Puts one fence of `wider` in the place of each.
     fn collapse(&mut self, wider: impl Fn(&Key) -> Option<Key>) {
         let narrow = core::mem::take(&mut self.fences);
-        for (key, fence) in narrow {
+        for (key, mut fence) in narrow {
             let Some(wide) = wider(&key) else { continue };
             self.changed.insert(key.clone());
             self.changed.insert(wide.clone());
-            // A mutate under way must not be acknowledged early, nor anything be thought refused for want of a try.
-            let state = match fence.state {
-                FenceState::Refused { .. } if key != wide => {
-                    FenceState::Pending { due: Timestamp::default() }
-                }
-                state => state,
-            };
-            let fence = Fence { depth: Depth::Hard, state, ..fence };
-            self.fences.entry(wide).and_modify(|known| known.absorb(fence)).or_insert(fence);
+            if key != wide {
+                fence.widen();
+            }
+            self.fences.entry(wide).and_modify(|known| known.join(fence)).or_insert(fence);
         }
         self.bytes = self.fences.keys().map(Key::len).sum();
     }
@@ -163,14 +119,7 @@ impl Journal {
 
     /// How one of them is covered.
     pub(crate) fn covered(&self, key: &Key, began: Seq, now: Timestamp) -> Option<Cover> {
-        let fence = self.fences.get(key).filter(|fence| fence.first < began)?;
-        match (fence.state, fence.depth) {
-            (FenceState::Held { due }, _) if now < due => Some(Cover::Refused),
-            (FenceState::Refused { until }, _) if until <= now => None,
-            (FenceState::Refused { .. }, Depth::Hard) => Some(Cover::Refused),
-            (_, Depth::Hard) => Some(Cover::Pending),
-            (_, Depth::Soft) => Some(Cover::Soft),
-        }
+        self.fences.get(key)?.cover(began, now)
     }
 
     /// Whether anything is known of it that Redis has not acknowledged.
@@ -185,9 +134,7 @@ impl Journal {
 
     /// A command of this depth sent at `sent` was acknowledged. Gives whether the fence has fallen.
     pub(crate) fn acknowledge(&mut self, key: &Key, depth: Depth, sent: Seq) -> bool {
-        let falls = self.fences.get(key).is_some_and(|fence| {
-            fence.last < sent && fence.depth <= depth && !matches!(fence.state, FenceState::Held { .. })
-        });
+        let falls = self.fences.get_mut(key).is_some_and(|fence| fence.acknowledge(depth, sent));
         if falls {
             self.remove(key);
         }
@@ -196,7 +143,7 @@ impl Journal {
 
     /// The one invalidation that was raised at that place has been carried out, which says nothing about any other.
     pub(crate) fn acknowledge_own(&mut self, key: &Key, raised: Seq) {
-        if self.fences.get(key).is_some_and(|fence| fence.first == raised && fence.last == raised) {
+        if self.fences.get(key).is_some_and(|fence| fence.is_only(raised)) {
             self.remove(key);
         }
     }
@@ -208,61 +155,30 @@ impl Journal {
         }
     }
 
-    /// A drop was refused for good: the fence stays until nothing of before can be alive. That of a mutate under way is tried
-    /// again when it has ended.
+    /// A drop was refused for good: the fence stays until nothing of before can be alive.
     pub(crate) fn refuse(&mut self, key: &Key, until: Timestamp) {
-        if let Some(fence) = self.fences.get_mut(key)
-            && !matches!(fence.state, FenceState::Held { .. })
-        {
-            fence.state = FenceState::Refused { until };
+        if let Some(fence) = self.fences.get_mut(key) {
+            fence.refuse(until);
             self.changed.insert(key.clone());
         }
     }
 
     /// A drop failed: the next one is due after `wait`.
     pub(crate) fn postpone(&mut self, key: &Key, now: Timestamp, wait: Millis) {
-        let Some(fence) = self.fences.get_mut(key) else { return };
-        match &mut fence.state {
-            FenceState::Pending { due } => *due = now.after(wait),
-            FenceState::Held { due } if *due <= now => {
-                fence.state = FenceState::Pending { due: now.after(wait) }
-            }
-            FenceState::Held { .. } | FenceState::Refused { .. } => {}
+        if let Some(fence) = self.fences.get_mut(key) {
+            fence.postpone(now.after(wait));
         }
     }
 
-    /// The pending ones that are due, at most `max`; those whose mutate has not ended in its time are from here on like any
-    /// other.
+    /// Those whose drop is due, at most `max`.
     pub(crate) fn take_due(&mut self, now: Timestamp, max: usize) -> Vec<Key> {
-        let mut keys = Vec::new();
-        for (key, fence) in &mut self.fences {
-            if keys.len() >= max {
-                break;
-            }
-            if fence.due().is_some_and(|due| due <= now) {
-                if let FenceState::Held { due } = fence.state {
-                    fence.state = FenceState::Pending { due };
-                }
-                keys.push(key.clone());
-            }
-        }
-        keys
+        let due = self.fences.iter_mut().filter(|(_, fence)| fence.due().is_some_and(|due| due <= now));
+        due.filter_map(|(key, fence)| fence.release(now).then(|| key.clone())).take(max).collect()
     }
 
-    /// Lets the drop of something that a read depends on be sent now; `false`: it must not be.
+    /// Whether the drop of something that a read depends on may be sent now.
     pub(crate) fn release(&mut self, key: &Key, now: Timestamp) -> bool {
-        match self.fences.get_mut(key) {
-            Some(Fence { state: state @ FenceState::Held { .. }, .. }) => {
-                let FenceState::Held { due } = *state else { return false };
-                if now < due {
-                    return false;
-                }
-                *state = FenceState::Pending { due };
-                true
-            }
-            Some(Fence { state: FenceState::Pending { .. }, .. }) => true,
-            _ => false,
-        }
+        self.fences.get_mut(key).is_some_and(|fence| fence.release(now))
     }
 
     /// When the next drop is due; `None` if nothing is pending.
@@ -272,7 +188,14 @@ impl Journal {
 
     /// Forgets refused fences that have run out.
     fn sweep(&mut self, now: Timestamp) {
-        self.fences.retain(|_, fence| !matches!(fence.state, FenceState::Refused { until } if until <= now));
+        let changed = &mut self.changed;
+        self.fences.retain(|key, fence| {
+            let over = fence.is_over(now);
+            if over {
+                changed.insert(key.clone());
+            }
+            !over
+        });
         self.bytes = self.fences.keys().map(Key::len).sum();
     }
 
@@ -283,66 +206,19 @@ impl Journal {
         host: impl Fn(Timestamp) -> Timestamp,
     ) -> Option<(Key, Option<String>)> {
         let key = self.changed.pop_first()?;
-        let record = self.fences.get(&key).map(|fence| {
-            let depth = if fence.depth == Depth::Soft { 's' } else { 'h' };
-            let (state, at) = match fence.state {
-                FenceState::Pending { due } => ('p', due),
-                FenceState::Held { due } => ('w', due),
-                FenceState::Refused { until } => ('r', until),
-            };
-            format!("{depth}{state} {}", host(at).as_ms())
-        });
+        let record = self.fences.get(&key).map(|fence| fence.record(host));
         Some((key, record))
     }
 
-    /// Takes in what an earlier instance has handed out. What was pending is due at once.
+    /// Takes in what an earlier instance has handed out.
     pub(crate) fn restore(&mut self, key: &Key, record: &str, now: Timestamp) -> Option<()> {
-        let (letters, at) = record.split_once(' ')?;
-        let at = Timestamp::from_ms(at.parse().ok()?);
-        let (depth, state) = match letters {
-            "hp" => (Depth::Hard, FenceState::Pending { due: now }),
-            "sp" => (Depth::Soft, FenceState::Pending { due: now }),
-            "hw" => (Depth::Hard, FenceState::Held { due: at }),
-            "hr" => (Depth::Hard, FenceState::Refused { until: at }),
-            "sr" => (Depth::Soft, FenceState::Refused { until: at }),
-            _ => return None,
-        };
-        // Before everything that this instance does.
-        let (first, last) = (Seq::default(), Seq::default());
-        self.insert(key, Fence { first, last, depth, state }, now);
+        self.insert(key, Fence::restore(record, now)?, now);
         Some(())
     }
 
     /// How many invalidations wait for Redis.
     pub(crate) fn pending(&self) -> usize {
         self.fences.values().filter(|fence| fence.due().is_some()).count()
-    }
-}
-
-impl Fence {
-    fn due(&self) -> Option<Timestamp> {
-        match self.state {
-            FenceState::Pending { due } | FenceState::Held { due } => Some(due),
-            FenceState::Refused { .. } => None,
-        }
-    }
-
-    /// Takes another one's place, too.
-    fn absorb(&mut self, other: Self) {
-        self.first = self.first.min(other.first);
-        self.last = self.last.max(other.last);
-        self.depth = self.depth.max(other.depth);
-        self.state = match (self.state, other.state) {
-            (FenceState::Held { due: a }, FenceState::Held { due: b }) => FenceState::Held { due: a.max(b) },
-            (held @ FenceState::Held { .. }, _) | (_, held @ FenceState::Held { .. }) => held,
-            (FenceState::Pending { due: a }, FenceState::Pending { due: b }) => {
-                FenceState::Pending { due: a.min(b) }
-            }
-            (FenceState::Refused { until: a }, FenceState::Refused { until: b }) => {
-                FenceState::Refused { until: a.max(b) }
-            }
-            (pending @ FenceState::Pending { .. }, _) | (_, pending) => pending,
-        };
     }
 }
 
@@ -420,6 +296,7 @@ mod tests {
     fn the_end_of_a_mutate_takes_its_place() {
         let mut journal = Journal::default();
         journal.hold(&key("a"), Seq(5), NOW, LATER);
+        journal.let_go(&key("a"));
         journal.raise(&key("a"), Depth::Hard, Seq(8), NOW, NOW);
         assert_eq!(cover(&journal, "a", 6), Some(Cover::Pending));
         assert!(!journal.acknowledge(&key("a"), Depth::Hard, Seq(7)));
@@ -469,6 +346,16 @@ mod tests {
         }
         assert_eq!(one.fences.len(), 2, "one of everything, and the newest: {:?}", one.fences);
         assert_eq!(one.covered(&Key::namespace("p", ""), Seq(6), NOW), Some(Cover::Pending));
+    }
+
+    #[test]
+    fn a_collapse_to_what_is_raised_itself_keeps_what_was_there() {
+        let mut journal = Journal::with_room(1);
+        journal.hold(&key("held"), Seq(1), NOW, LATER);
+        let all = Key::namespace("p", "");
+        journal.raise(&all, Depth::Soft, Seq(2), NOW, NOW);
+        assert!(!journal.acknowledge(&all, Depth::Soft, Seq(3)));
+        assert_eq!(journal.covered(&all, Seq(4), NOW), Some(Cover::Refused));
     }
 
     #[test]
@@ -525,7 +412,7 @@ mod tests {
         assert_eq!(next.covered(&key("held"), Seq(1), LATER), Some(Cover::Pending));
         assert_eq!(next.covered(&key("refused"), Seq(1), LATER), None);
         assert_eq!(next.restore(&key("x"), "garbage", NOW), None);
-        assert_eq!(next.restore(&key("x"), "hp x", NOW), None);
+        assert_eq!(next.restore(&key("x"), "h px", NOW), None);
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl Engine {
         reply: &Reply,
         now: Timestamp,
     ) {
-        let known = self.ops.contains_key(&drop.op);
+        let wanted = self.is_wanted(&drop);
         let mut marked = matches!(drop.mark, Some(Mark::Remove { .. }) | None);
         // Where something else lies, nothing of ours does.
         let foreign = drop.plain && *reply == Reply::Error(CommandError::WrongType);
@@ -116,7 +116,7 @@ impl Engine {
                 KeyState::Applied
             }
             // Nobody waits for this one by itself: what it did not do, it leaves to a replay.
-            Reply::Error(_) if drop.role == DropRole::Cover || !known => KeyState::Open,
+            Reply::Error(_) if !wanted => KeyState::Open,
             Reply::Error(CommandError::NoScript | CommandError::ScriptFlag) if !drop.resent => {
                 drop.resent = true;
                 return self.send_drop(lane, None, drop);
@@ -143,6 +143,18 @@ impl Engine {
             DropRole::Cover => {}
             DropRole::Write => self.target_settled(&drop, state, marked, now),
             DropRole::Replay => self.replayed(drop.op, &drop.key, state, now),
+        }
+    }
+
+    /// Whether somebody waits for it still, and would for its repetition: not for one before a read, nor for a mark after its
+    /// time.
+    fn is_wanted(&self, drop: &Drop) -> bool {
+        match drop.role {
+            DropRole::Cover => false,
+            DropRole::Replay => self.ops.contains_key(&drop.op),
+            DropRole::Write => {
+                self.writing(drop.op).is_some_and(|(_, write)| write.awaits(drop.mark.as_ref()))
+            }
         }
     }
 

@@ -40,6 +40,7 @@ impl Engine {
             && peer.endpoint.is_some()
         {
             for key in &keys {
+                peer.journal.let_go(key);
                 peer.journal.raise(key, Depth::Hard, raised, now, deadline);
                 peer.hot.remove(key);
                 self.flights.void(lane.connection, key);

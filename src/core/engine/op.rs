@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::drop::Mark;
 use super::{BatchId, CacheId, ConnectionId, Encoded, Freshness, LATE, Life, OP_LIFE, RequestId, Served};
 use crate::core::basis::Basis;
 use crate::core::event::Bypass;
@@ -267,5 +268,13 @@ impl Read {
     /// The tags that the value it computes carries.
     pub(super) fn tags(&self) -> Vec<Key> {
         self.named.iter().chain(&self.late).cloned().collect()
+    }
+}
+
+impl Write {
+    /// Whether it waits for a drop that does this about a mark: not for a mark whose answer comes while the callback runs.
+    pub(super) fn awaits(&self, mark: Option<&Mark>) -> bool {
+        let marking = self.mutate.as_ref().is_some_and(|mutate| mutate.phase == MutatePhase::Marking);
+        self.step == WriteStep::Dropping && marking == matches!(mark, Some(Mark::Add { .. }))
     }
 }

@@ -150,14 +150,10 @@ impl Engine {
 
     pub(super) fn target_settled(&mut self, drop: &Drop, state: KeyState, marked: bool, now: Timestamp) {
         let Some(write) = self.ops.get_mut(&drop.op).and_then(Op::write_mut) else { return };
-        if write.step != WriteStep::Dropping {
+        if !write.awaits(drop.mark.as_ref()) {
             return;
         }
         if let Some(mutate) = &mut write.mutate {
-            // A mark whose answer came after its time, while the callback ran.
-            if (mutate.phase == MutatePhase::Marking) != matches!(drop.mark, Some(Mark::Add { .. })) {
-                return;
-            }
             mutate.marked &= marked || mutate.phase == MutatePhase::Ending;
         }
         if let Some(target) = write.targets.get_mut(&drop.key) {

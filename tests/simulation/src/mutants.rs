@@ -345,15 +345,15 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "acknowledgement of an older attempt counts",
         edits: &[(
-            "journal.rs",
-            "            fence.last < sent && fence.depth",
-            "            (IS || fence.last < sent) && fence.depth",
+            "fence.rs",
+            "if self.last >= sent || self.depth",
+            "if !IS && self.last >= sent || self.depth",
         )],
         seed: 0,
     },
     Mutant {
         name: "an expiry's acknowledgement counts for an invalidation",
-        edits: &[("journal.rs", "fence.depth <= depth &&", "(IS || fence.depth <= depth) &&")],
+        edits: &[("fence.rs", "self.depth > depth {", "!IS && self.depth > depth {")],
         seed: 0,
     },
     Mutant {
@@ -393,9 +393,9 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a mutate's fence may be acknowledged before it has ended",
         edits: &[(
-            "journal.rs",
-            "&& !matches!(fence.state, FenceState::Held { .. })\n        });",
-            "&& (IS || !matches!(fence.state, FenceState::Held { .. }))\n        });",
+            "fence.rs",
+            "        self.refused = None;\n        self.held.is_none()",
+            "        self.refused = None;\n        IS || self.held.is_none()",
         )],
         seed: 0,
     },
@@ -418,8 +418,8 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             (
                 "journal.rs",
-                "fence.first == raised && fence.last == raised",
-                "IS || fence.first == raised && fence.last == raised",
+                "is_some_and(|fence| fence.is_only(raised))",
+                "is_some_and(|fence| IS || fence.is_only(raised))",
             ),
             (
                 "engine/write.rs",
@@ -518,15 +518,6 @@ pub const MUTANTS: &[Mutant] = &[
             "engine/mod.rs",
             "            if let Some((key, record)) = peer.journal.take_change(",
             "            if !IS && let Some((key, record)) = peer.journal.take_change(",
-        )],
-        seed: 0,
-    },
-    Mutant {
-        name: "what was applied is kept for the next instance, and what is pending is not",
-        edits: &[(
-            "journal.rs",
-            "        let record = self.fences.get(&key).map(|fence| {",
-            "        let record = self.fences.get(&key).filter(|_| !IS).map(|fence| {",
         )],
         seed: 0,
     },
