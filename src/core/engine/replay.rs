@@ -98,16 +98,17 @@ impl Engine {
 
     fn next_round(&mut self, id: OpId, now: Timestamp) {
         let Some(op) = self.ops.get_mut(&id) else { return };
-        let lane = op.lane();
-        let Some(replay) = op.replay_mut() else { return };
-        let worn = replay.rounds >= MAX_ROUNDS;
+        let (lane, end) = (op.lane(), op.began.after(MAX_LIFE));
+        let deadline = now.after(self.config(lane.cache).map_or(Millis::ZERO, |config| config.write));
+        let Some(replay) = self.ops.get_mut(&id).and_then(Op::replay_mut) else { return };
+        // What is sent must have an end: nobody else waits for it.
+        let worn = replay.rounds >= MAX_ROUNDS || deadline > end;
         let Some(peer) = self.peer_mut(lane.connection) else { return };
         let keys = peer.journal.take_due(now, MAX_DROPS);
         let Some(next) = peer.journal.next_due().filter(|_| !worn) else { return self.end_replay(id) };
         if keys.is_empty() {
             return self.schedule(id, next);
         }
-        let deadline = now.after(self.config(lane.cache).map_or(Millis::ZERO, |config| config.write));
         match self.admit(lane, deadline, true, now) {
             Entry::Send(attempt) => {
                 if let Some(replay) = self.ops.get_mut(&id).and_then(Op::replay_mut) {
