@@ -62,7 +62,6 @@ const LEASE_WAIT: (Millis, Millis) = (Millis::ZERO, Millis::new(30_000));
 const MUTATE: (Millis, Millis) = (Millis::new(1), Millis::new(300_000));
 /// How long the callback of a `mutate` is expected to take at most, where nothing is said.
 pub const MUTATE_TIMEOUT: Millis = Millis::seconds(10);
-const TAGS: &str = "a list of at most 64 texts of 1 to 512 bytes";
 const WAIT: (Millis, Millis) = (Millis::new(1), Millis::new(30_000));
 const FLIGHT: (Millis, Millis) = (Millis::new(1), Millis::new(300_000));
 const CACHE_OPTIONS: &str = "prefix, version, ttl, swr, staleIfError, leaseWait, timeout.read, timeout.write, timeout.flight, url, token, onEvent, debug";
@@ -156,7 +155,7 @@ pub fn call_option(call: CallKind, option: &str, value: OptionValue<'_>) -> Resu
         (CallKind::Read | CallKind::Set, "swr" | "staleIfError") => span(option, value, STALE),
         (CallKind::Read, "leaseWait") => span(option, value, LEASE_WAIT),
         (CallKind::Mutate, "timeout") => span(option, value, MUTATE),
-        (CallKind::Read | CallKind::Set, "tags") => Err(invalid(option, value, TAGS)),
+        (CallKind::Read | CallKind::Set, "tags") => Err(invalid(option, value, "a list of texts")),
         (CallKind::Read, "signal") => Err(invalid(option, value, "an AbortSignal")),
         (CallKind::Read, "forceFresh") => Err(invalid(option, value, "true or false")),
         (CallKind::Read, "freshness") => Err(invalid(option, value, "\"strict\"")),
