@@ -1,12 +1,6 @@
 /** What the package says that it costs is what Redis and the network see. */
 import { expect, test } from "vitest";
-import { ofType, startStage, until } from "./stage.ts";
-
-/** HTTP requests and Redis commands since `reset`, as the gateway counted them. */
-function cost(gateway: { counters(): { httpRequests: number; redisCommands: number } }) {
-  const { httpRequests, redisCommands } = gateway.counters();
-  return [httpRequests, redisCommands];
-}
+import { cost, ofType, startStage, until } from "./stage.ts";
 
 test("a miss costs two requests and two commands, a hit one and one, a look at nothing one and one", async () => {
   const { cache, ...stage } = await withCache();

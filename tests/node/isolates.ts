@@ -16,34 +16,32 @@ const PRESENT = JSON.parse(readFileSync(join(DIST, "../package.json"), "utf8")) 
 
 const folder = mkdtempSync(join(tmpdir(), "leeward-isolates-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-let made = 0;
+/** Made once for each file of tests: a test has a gateway, and so connections, of its own. */
+const loaded: Promise<Leeward>[] = [];
 
 export interface Isolate {
   readonly cache: Cache;
   readonly events: CacheEvent[];
 }
 
-/** So many new isolates, each with a cache of these options. */
+/** Caches of these options in so many isolates: the same ones at each call. */
 export async function isolates(count: number, options: CacheOptions): Promise<Isolate[]> {
-  return Promise.all(Array.from({ length: count }, () => isolate(options)));
+  while (loaded.length < count) loaded.push(load(loaded.length + 1));
+  const copies = await Promise.all(loaded.slice(0, count));
+  return copies.map(({ createCache }) => {
+    const events: CacheEvent[] = [];
+    return { cache: createCache({ onEvent: (event) => void events.push(event), ...options }), events };
+  });
 }
 
-/** A new isolate with a cache. */
-export async function isolate(options: CacheOptions): Promise<Isolate> {
-  const { createCache } = await load();
-  const events: CacheEvent[] = [];
-  return { cache: createCache({ onEvent: (event) => void events.push(event), ...options }), events };
-}
-
-async function load(): Promise<Leeward> {
-  made += 1;
-  const to = join(folder, `isolate-${made}`);
+async function load(number: number): Promise<Leeward> {
+  const to = join(folder, `isolate-${number}`);
   cpSync(DIST, to, { recursive: true });
   writeFileSync(join(to, "package.json"), '{ "type": "module" }\n');
   const entry = join(to, "node.js");
   const source = readFileSync(entry, "utf8");
   const version = JSON.stringify(PRESENT.version);
   if (!source.includes(version)) throw new Error(`the bundle does not name its version ${version}`);
-  writeFileSync(entry, source.replaceAll(version, JSON.stringify(`0.0.0-isolate-${made}`)));
+  writeFileSync(entry, source.replaceAll(version, JSON.stringify(`0.0.0-isolate-${number}`)));
   return (await import(/* @vite-ignore */ pathToFileURL(entry).href)) as Leeward;
 }
