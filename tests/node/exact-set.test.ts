@@ -75,14 +75,28 @@ test("with other tags than were read, in a later turn of a client without a requ
   expect(await here.cache.get("key", { tags: [] })).toBe(3);
 });
 
-test("of two requests that read the same and set, one stores, and its value is not the first one's over the second's", async () => {
-  const clients = [request(), request()];
+test("of two requests in two isolates that read the same and set, at most one stores", async () => {
+  const clients = [request(), there.cache.for(undefined, { waitUntil() {} })];
   for (const client of clients) expect(await client.get("key")).toBeUndefined();
   const [first, second] = await Promise.all(clients.map((client, i) => client.set("key", i)));
   // The first to arrive ends what the other one has read.
   expect([first?.stored, second?.stored].filter(Boolean).length).toBeLessThanOrEqual(1);
   const found = await there.cache.lookup<number>("key");
   if (found.outcome === "hit") expect([first, second][found.value ?? 2]).toMatchObject({ stored: true });
+});
+
+// Fails: a key that is fenced makes the set one without a read (src/core/engine/write.rs, `begin_write`).
+test.fails("what was read before an acknowledged invalidation is not stored, also while another one is under way", async () => {
+  await there.cache.set("key", "old");
+  const client = request();
+  expect(await client.get("key")).toBe("old");
+  await here.cache.for().invalidate({ keys: ["key"] });
+  const [, set] = await Promise.all([
+    here.cache.for().invalidate({ keys: ["key"] }),
+    client.set("key", "computed from old"),
+  ]);
+  expect(set).toEqual({ state: "applied", stored: false });
+  expect(await there.cache.get("key")).toBeUndefined();
 });
 
 test("what Redis does not acknowledge is pending, and nothing old is served", async () => {
