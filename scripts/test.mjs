@@ -13,7 +13,7 @@ import { buildStep, cargoTest, checks, runAll, vitest } from "./test/steps.mjs";
 
 const args = process.argv.slice(2);
 try {
-  await prepare(import.meta.url);
+  await prepare(import.meta.url, { chromium: true });
   const steps = args.length ? [buildStep, vitest(args)] : [buildStep, ...checks, cargoTest, vitest([])];
   process.exitCode = (await runAll(steps)) ? 0 : 1;
 } catch (error) {

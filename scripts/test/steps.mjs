@@ -20,6 +20,7 @@ import { cargoTally, vitestTally } from "./tally.mjs";
  */
 
 const NODE = process.execPath;
+const TSC = join(MODULES, "typescript/bin/tsc");
 const REPORT = join(STATE, "vitest.json");
 const WARNINGS_ARE_ERRORS = ["--", "-D", "warnings"];
 /** The output goes through a pipe: the programs cannot see whether somebody looks at it. */
@@ -39,7 +40,12 @@ export const checks = [
     ...[join(MODULES, "@biomejs/biome/bin/biome"), "ci", "--error-on-warnings"],
     ...["--max-diagnostics=100", `--colors=${process.stdout.isTTY ? "force" : "off"}`],
   ]),
-  { ...check("tsc", NODE, [join(MODULES, "typescript/bin/tsc"), "--noEmit"]), needsBuild: true },
+  { ...check("tsc", NODE, [TSC, "--noEmit"]), needsBuild: true },
+  // A browser has other names than a worker.
+  {
+    ...check("tsc, the demo's page", NODE, [TSC, "--noEmit", "--project", "examples/demo/page"]),
+    needsBuild: true,
+  },
 ];
 
 /** @type {Step} */

@@ -24,6 +24,8 @@ pub(super) enum State {
     Marked,
     /// An entry with tags that the read did not name.
     Tags,
+    /// One that the script takes for valid, and this code cannot read.
+    Spoiled,
 }
 
 impl State {
@@ -109,10 +111,10 @@ impl Found {
         let unreadable = match state {
             State::Fresh | State::Stale => found.header.is_none() || found.place.is_none(),
             State::Tags => found.header.is_none(),
-            State::Miss | State::Marked => false,
+            State::Miss | State::Marked | State::Spoiled => false,
         };
         if unreadable {
-            found.state = State::Miss;
+            found.state = State::Spoiled;
         }
         Ok(found)
     }
@@ -250,6 +252,6 @@ mod tests {
         assert!(read(r#"["lw1",7,"miss","g x",3]"#, 1).is_err());
         assert!(read(r#"["lw2",7,"else","g x",3]"#, 1).is_err());
         let found = read(r#"["lw2",7,"fresh","",0,"garbage","1"]"#, 1).expect("an entry of another version");
-        assert_eq!(found.state, State::Miss);
+        assert_eq!(found.state, State::Spoiled);
     }
 }

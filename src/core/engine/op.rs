@@ -65,6 +65,8 @@ pub(super) struct Read {
     pub(super) resent: bool,
     /// The entry's own tags have been asked for.
     pub(super) retagged: bool,
+    /// What is stored cannot be read: it is not asked for again.
+    pub(super) spoiled: bool,
     pub(super) lease: Lease,
     pub(super) callback_began: Timestamp,
     /// The versions of late tags that the callback waits for.

@@ -7,11 +7,12 @@ use alloc::vec::Vec;
 use super::exchange::Slot;
 use super::fill::MAX_VALUE;
 use super::found::{Found, State};
-use super::op::{Op, Set, WriteStep};
+use super::op::{KeyState, Op, Set, WriteStep};
 use super::read::{KEEP, LEASE_LIFE, count};
 use super::{Effect, Engine, OpId};
 use crate::core::basis::Basis;
 use crate::core::event::EventKind;
+use crate::core::journal::{Depth, Seq};
 use crate::core::key::Key;
 use crate::core::redis::command::Command;
 use crate::core::redis::reply::{self, CommandError, Reply};
@@ -19,9 +20,10 @@ use crate::core::redis::script::Script;
 use crate::core::time::{Millis, Timestamp};
 
 impl Engine {
-    /// The read behind the drop.
-    pub(super) fn send_set_read(&mut self, id: OpId) {
-        let Some((lane, _)) = self.writing(id) else { return };
+    /// Ends what is stored and makes the generation to store under, in one step: between two, an invalidation could pass.
+    pub(super) fn send_renewal(&mut self, id: OpId, attempt: Option<u32>) {
+        let Some((lane, write)) = self.writing(id) else { return };
+        let deadline = write.deadline;
         let (Some(key), Some(set)) = (self.set_key(id), self.set_of(id)) else { return };
         let resent = set.resent;
         let spaces = key.namespaces();
@@ -30,31 +32,49 @@ impl Engine {
         let build = self.build(lane);
         let how = self.how(lane, Script::Read, resent);
         let nonce = self.random.nonce();
-        let args = [&nonce, &build, KEEP, &namespaces, "0", &begin, "", LEASE_LIFE, "none"];
+        let args = [&nonce, &build, KEEP, &namespaces, "0", &begin, "", LEASE_LIFE, "renew"];
         let keys: Vec<&Key> = core::iter::once(&key).chain(&spaces).chain(&tags).collect();
         let command = Command::script(Script::Read, how, keys.iter().map(|key| key.redis()), &args);
-        self.enqueue(lane, None, 0, command, Slot::SetRead { op: id });
+        self.enqueue(lane, attempt, 0, command, Slot::Renewal { op: id });
+        if let Some(write) = self.ops.get_mut(&id).and_then(Op::write_mut) {
+            write.step = WriteStep::Dropping;
+            write.outstanding = 1;
+        }
+        self.set_due(id, Some(deadline));
     }
 
-    pub(super) fn set_read_replied(&mut self, id: OpId, reply: &Reply, body: &[u8], now: Timestamp) {
-        let Some((lane, _)) = self.writing(id) else { return };
+    pub(super) fn renewed(&mut self, id: OpId, sent: Seq, reply: &Reply, body: &[u8], now: Timestamp) {
+        let Some((lane, write)) = self.writing(id) else { return };
+        if write.step != WriteStep::Dropping {
+            return;
+        }
         let Some(key) = self.set_key(id) else { return };
         let Some(set) = self.set_mut(id) else { return };
         if matches!(reply, Reply::Error(CommandError::NoScript | CommandError::ScriptFlag)) && !set.resent {
             set.resent = true;
-            return self.send_set_read(id);
+            return self.send_renewal(id, None);
         }
         let spaces = key.namespaces();
-        let depends = core::iter::once(key).chain(spaces).chain(set.tags.iter().cloned());
+        let depends = core::iter::once(key.clone()).chain(spaces).chain(set.tags.iter().cloned());
         let depends: Vec<Key> = depends.collect();
-        set.basis = match Found::read(reply, body, depends.len()) {
-            Ok(found) if found.state == State::Miss => {
-                Basis::new(depends.into_iter().zip(found.stamps).collect())
+        let Ok(found) = Found::read(reply, body, depends.len()) else {
+            if let Reply::Error(error) = reply {
+                self.report_command(lane, *error, now);
             }
-            _ => Basis::default(),
+            // Nothing will be stored; what was stored must end all the same.
+            return self.send_drops(id, None, now);
         };
-        if let Reply::Error(error) = reply {
-            self.report_command(lane, *error, now);
+        if found.state == State::Miss {
+            set.basis = Basis::new(depends.into_iter().zip(found.stamps).collect());
+        }
+        if let Some(peer) = self.peer_mut(lane.connection) {
+            peer.journal.acknowledge(&key, Depth::Hard, sent);
+            peer.stats.invalidations_applied += 1;
+        }
+        if let Some(target) =
+            self.ops.get_mut(&id).and_then(Op::write_mut).and_then(|write| write.targets.get_mut(&key))
+        {
+            target.state = KeyState::Applied;
         }
         self.command_settled(id, now);
     }

@@ -5,15 +5,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::admission::Entry;
-use super::exchange::{Drop, DropRole, Mark};
+use super::drop::{Drop, DropRole, Mark};
 use super::lane::Lane;
 use super::op::{KeyState, Kind, Mutate, MutatePhase, Op, Set, Write, WriteStep, WriteTarget};
 use super::{Effect, Engine, Life, Named, OpId, Targets, WriteCall, WriteKind};
 use crate::core::config::MAX_TTL;
 use crate::core::event::{EventKind, InvalidationState};
-use crate::core::journal::{Depth, Seq};
+use crate::core::journal::Depth;
 use crate::core::key::{Key, KeyKind};
-use crate::core::redis::reply::{CommandError, Reply};
 use crate::core::time::{Millis, Timestamp};
 
 /// How long a refused invalidation keeps its fence: the longest that anything stored before can live, and a little.
@@ -119,6 +118,7 @@ impl Engine {
             Entry::Send(attempt) if self.set_of(id).is_some_and(|set| set.exact) => {
                 self.send_set_fill(id, attempt, now);
             }
+            Entry::Send(attempt) if self.set_of(id).is_some() => self.send_renewal(id, attempt),
             Entry::Send(attempt) => self.send_drops(id, attempt, now),
             Entry::Wait { verdict, until } => {
                 self.set_write_step(id, WriteStep::AwaitingAttempt { deadline });
@@ -132,7 +132,7 @@ impl Engine {
         }
     }
 
-    fn send_drops(&mut self, id: OpId, attempt: Option<u32>, now: Timestamp) {
+    pub(super) fn send_drops(&mut self, id: OpId, attempt: Option<u32>, now: Timestamp) {
         let Some((lane, write)) = self.writing(id) else { return };
         let (depth, deadline) = (write.depth, write.deadline);
         let began = self.ops.get(&id).map(|op| op.began).unwrap_or_default();
@@ -147,11 +147,7 @@ impl Engine {
         for key in &keys {
             self.enqueue_drop(lane, attempt, id, DropRole::Write, key, depth, mark.clone());
         }
-        let mut outstanding = keys.len();
-        if self.set_of(id).is_some() {
-            self.send_set_read(id);
-            outstanding += 1;
-        }
+        let outstanding = keys.len();
         if let Some(write) = self.ops.get_mut(&id).and_then(Op::write_mut) {
             write.step = WriteStep::Dropping;
             write.outstanding = outstanding;
@@ -159,75 +155,7 @@ impl Engine {
         self.set_due(id, Some(deadline));
     }
 
-    /// A drop was answered: of an invalidation, a replay, or before a read.
-    pub(super) fn drop_replied(
-        &mut self,
-        lane: Lane,
-        sent: Seq,
-        mut drop: Drop,
-        reply: &Reply,
-        now: Timestamp,
-    ) {
-        let known = self.ops.contains_key(&drop.op);
-        let mut marked = matches!(drop.mark, Some(Mark::Remove { .. }) | None);
-        let state = match reply {
-            Reply::Integer(done @ 0..) => {
-                marked |= *done == 1 && !drop.plain;
-                if let Some(peer) = self.peer_mut(lane.connection) {
-                    peer.journal.acknowledge(&drop.key, drop.depth, sent);
-                    peer.stats.invalidations_applied += 1;
-                }
-                KeyState::Applied
-            }
-            // Nobody waits for this one by itself: what it did not do, it leaves to a replay.
-            Reply::Error(_) if drop.role == DropRole::Cover || !known => KeyState::Open,
-            Reply::Error(CommandError::NoScript | CommandError::ScriptFlag) if !drop.resent => {
-                drop.resent = true;
-                let (op, role) = (drop.op, drop.role);
-                self.send_drop(lane, None, drop);
-                // The read behind the first drop made a generation that this one ends.
-                if role == DropRole::Write && self.set_of(op).is_some() {
-                    self.send_set_read(op);
-                    if let Some(write) = self.ops.get_mut(&op).and_then(Op::write_mut) {
-                        write.outstanding += 1;
-                    }
-                }
-                return;
-            }
-            // Scripts are refused, but HDEL may not be: without its generation no entry is valid.
-            Reply::Error(CommandError::Refused) if !drop.plain => {
-                drop.plain = true;
-                return self.send_drop(lane, None, drop);
-            }
-            Reply::Error(CommandError::Refused) => {
-                if let Some(peer) = self.peer_mut(lane.connection) {
-                    peer.journal.refuse(&drop.key, now.after(REFUSED));
-                }
-                KeyState::Refused
-            }
-            _ => {
-                if let Reply::Error(error) = reply {
-                    self.report_command(lane, *error, now);
-                }
-                KeyState::Open
-            }
-        };
-        match drop.role {
-            DropRole::Cover => {}
-            DropRole::Write => self.target_settled(&drop, state, marked, now),
-            DropRole::Replay => self.replayed(drop.op, &drop.key, state, now),
-        }
-    }
-
-    pub(super) fn drop_failed(&mut self, drop: &Drop, now: Timestamp) {
-        match drop.role {
-            DropRole::Cover => {}
-            DropRole::Write => self.target_settled(drop, KeyState::Open, false, now),
-            DropRole::Replay => self.replayed(drop.op, &drop.key, KeyState::Open, now),
-        }
-    }
-
-    fn target_settled(&mut self, drop: &Drop, state: KeyState, marked: bool, now: Timestamp) {
+    pub(super) fn target_settled(&mut self, drop: &Drop, state: KeyState, marked: bool, now: Timestamp) {
         let Some(write) = self.ops.get_mut(&drop.op).and_then(Op::write_mut) else { return };
         if write.step != WriteStep::Dropping {
             return;

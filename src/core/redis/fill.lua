@@ -13,7 +13,8 @@ end
 
 local verdict = 'OK'
 for i, key in ipairs(KEYS) do
-  local fields = redis.call('HMGET', key, i == 1 and 'g' or 'v', 'm')
+  -- What holds something else gives an error, and no version.
+  local fields = redis.pcall('HMGET', key, i == 1 and 'g' or 'v', 'm')
   for till in string.gmatch(fields[2] or '', '%S+ (%d+)') do
     if tonumber(till) > now then
       verdict = 'marked'

@@ -1,15 +1,24 @@
 -- read KEYS: the entry's hash, its namespaces, its tags
 -- ARGV: nonce, build, keep (ms), namespaces, tags that must be on the entry, what tags' Redis keys begin with,
---       lease ('' to take none), least life of a lease (ms), want ('fresh', 'stale' or 'none')
+--       lease ('' to take none), least life of a lease (ms), want ('fresh', 'stale', 'none', or 'renew': the entry ends first,
+--       as by drop, so that nothing comes between that and the new generation)
 -- Gives {marker, now, state, stamps, lease, header, body}. States: 'fresh', 'stale', 'miss'; 'marked': a mutate is running;
 -- 'tags': the entry may be valid, but carries tags that are not among KEYS (header, no body).
 -- Stamps are what a fill must name, two for each of KEYS; '-' is one that could not be made (out of memory).
--- Lease: 0 when it was taken or not asked for, else how long another one has it (ms).
+-- Lease: how long another one has it (ms); 0: nobody else does.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local stamp = ARGV[1] .. '@' .. time[1] .. '.' .. time[2]
 local build, namespaces, required = ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
 local marked = false
+
+if ARGV[9] == 'renew' then
+  for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+    if field ~= 'm' then
+      redis.call('HDEL', KEYS[1], field)
+    end
+  end
+end
 
 local hashes, place = {}, {}
 for i, key in ipairs(KEYS) do
@@ -32,7 +41,8 @@ local words, unnamed = {}, false
 for word in string.gmatch(header or '', '%S+') do
   words[#words + 1] = word
 end
-local valid = words[1] == '2' and words[2] == hashes[1][1] and tonumber(words[10]) == namespaces and not marked
+local whole = #words >= 10 + 3 * namespaces and (#words - 10) % 3 == 0
+local valid = whole and words[1] == '2' and words[2] == hashes[1][1] and tonumber(words[10]) == namespaces and not marked
 local age = math.abs(now - (tonumber(words[4]) or 0))
 local fresh = words[3] == hashes[1][2] and age < (tonumber(words[5]) or 0)
 if valid then
@@ -61,7 +71,7 @@ if valid and unnamed then
 end
 local within = age < (tonumber(words[5]) or 0) + math.max(tonumber(words[6]) or 0, tonumber(words[7]) or 0)
 local state = 'miss'
-if valid and fresh and ARGV[9] ~= 'none' then
+if valid and fresh and (ARGV[9] == 'fresh' or ARGV[9] == 'stale') then
   return { 'lw2', now, 'fresh', '', 0, header, redis.call('HGET', KEYS[1], 'b:' .. build) }
 elseif valid and within and ARGV[9] == 'stale' then
   state = 'stale'
@@ -83,16 +93,15 @@ for i, key in ipairs(KEYS) do
   end
   if type(made) == 'table' and made.err then
     id = '-'
+  elseif redis.call('PTTL', key) < tonumber(ARGV[3]) then
+    redis.call('PEXPIRE', key, ARGV[3])
   end
   stamps[#stamps + 1] = id
   stamps[#stamps + 1] = half
-  if redis.call('PTTL', key) < tonumber(ARGV[3]) then
-    redis.call('PEXPIRE', key, ARGV[3])
-  end
 end
 
 local lease = 0
-if ARGV[7] ~= '' and state ~= 'marked' then
+if ARGV[7] ~= '' and state ~= 'marked' and stamps[1] ~= '-' then
   local life = math.max(tonumber(ARGV[8]), 2 * (tonumber(words[9]) or 0))
   local token, till = string.match(hashes[1][5] or '', '^(%S+) (%d+)$')
   local left = (tonumber(till) or 0) - now

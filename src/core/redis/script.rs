@@ -53,12 +53,12 @@ impl Script {
     #[must_use]
     pub const fn sha(self, dialect: Dialect) -> &'static str {
         match (self, dialect) {
-            (Self::Read, Dialect::Redis) => "9e7e16ff28c1567ff59abfaf56a8f58393444e77",
-            (Self::Read, Dialect::Upstash) => "c413638533f7788ba2f3b8d310174fae906cffe3",
-            (Self::Fill, Dialect::Redis) => "5a6ed5f04986cff034651034983eea05e888d9c4",
-            (Self::Fill, Dialect::Upstash) => "bedfe2729f33e5824090f24572c4397946da04c8",
-            (Self::Drop, Dialect::Redis) => "3b86295a5cee29dad357326c53de154714e5c1db",
-            (Self::Drop, Dialect::Upstash) => "398afbc9ea62657d3068593dd5b6ce690eb340cd",
+            (Self::Read, Dialect::Redis) => "ffb53130898ed1943b6532c874592279ab8f343e",
+            (Self::Read, Dialect::Upstash) => "fe4c7c0f43b985c800f44525b701c8cff21c5680",
+            (Self::Fill, Dialect::Redis) => "9bfee5e1cda5bcadd21a532d72eab243db05ba78",
+            (Self::Fill, Dialect::Upstash) => "364c24bb4d2422dc9f6d2d06af79662cd70e9fb4",
+            (Self::Drop, Dialect::Redis) => "e88feefabed687793a182f36cb2a7fda8f13a70f",
+            (Self::Drop, Dialect::Upstash) => "5d8dba4ff7db7caaefc32f27bdc05864e9a0cb3f",
         }
     }
 }

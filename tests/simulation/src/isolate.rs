@@ -1,0 +1,115 @@
+//! An isolate: an instance of the core, its clock, and the promises that its requests share.
+
+use std::collections::HashMap;
+
+use leeward::core::{CacheConfig, CacheId, ConnectionId, Endpoint, Engine, Limits, OpId, SharedId};
+
+use crate::plan::{Micros, Plan};
+use crate::rng::Rng;
+
+/// When the simulation starts, Unix ms.
+pub const EPOCH: u64 = 1_700_000_000_000;
+
+/// A clock that may jump and stand still.
+#[derive(Clone, Debug, Default)]
+pub struct Clock {
+    ahead: i64,
+    frozen: Option<Micros>,
+}
+
+impl Clock {
+    /// What it shows, in microseconds of Unix time.
+    #[must_use]
+    pub fn at(&self, now: Micros) -> u64 {
+        let seen = self.frozen.unwrap_or(now);
+        (EPOCH * 1000 + seen).saturating_add_signed(self.ahead)
+    }
+
+    /// From now on it shows so much more, or less.
+    pub fn jump(&mut self, by: i64) {
+        self.ahead += by;
+    }
+
+    /// It stands still from now on, or goes on from where it stood.
+    pub fn toggle(&mut self, now: Micros) {
+        match self.frozen.take() {
+            Some(stood) => self.ahead -= i64::try_from(now - stood).unwrap_or(0),
+            None => self.frozen = Some(now),
+        }
+    }
+
+    /// Whether it stands still.
+    #[must_use]
+    pub const fn stands(&self) -> bool {
+        self.frozen.is_some()
+    }
+}
+
+/// A promise that requests share.
+#[derive(Debug)]
+pub struct Promise {
+    /// The request that made it.
+    pub owner: usize,
+    /// It has settled.
+    pub settled: bool,
+    /// Nobody will settle it.
+    pub abandoned: bool,
+    /// The number of the value under it.
+    pub value: Option<usize>,
+    /// Who waits.
+    pub waiters: Vec<(usize, OpId)>,
+}
+
+/// An isolate.
+#[derive(Debug)]
+pub struct Isolate {
+    /// Its instance of the core.
+    pub engine: Engine,
+    /// Its cache.
+    pub cache: CacheId,
+    /// Its connection.
+    pub link: ConnectionId,
+    /// The build that it runs.
+    pub build: &'static str,
+    /// Its clock.
+    pub clock: Clock,
+    /// Its clock has jumped or stood still.
+    pub odd_clock: bool,
+    /// Its promises.
+    pub promises: HashMap<SharedId, Promise>,
+    /// Until when the attempt under way is the only one, if one is: host ms.
+    pub attempt: Option<f64>,
+    /// Redis refused something for good.
+    pub refused: bool,
+}
+
+impl Isolate {
+    /// An isolate of a build; `None` if the core has no room, which it must have.
+    #[must_use]
+    pub fn new(rng: &mut Rng, plan: &Plan, build: &'static str) -> Option<Self> {
+        let limits = Limits { journal: plan.journal };
+        let mut engine = Engine::with_limits([rng.next(), rng.next()], limits);
+        let config = &plan.config;
+        let cache = engine.cache(CacheConfig { build: String::from(build), ..config.clone() })?;
+        let endpoint = Endpoint::new("https://redis.test", "token").map_err(|error| error.to_string());
+        let link = engine.open(endpoint)?;
+        Some(Self {
+            engine,
+            cache,
+            link,
+            build,
+            clock: Clock::default(),
+            odd_clock: false,
+            promises: HashMap::new(),
+            attempt: None,
+            refused: false,
+        })
+    }
+
+    /// What the host's clock shows, ms.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "well below 2^53")]
+    pub fn host(&self, now: Micros) -> f64 {
+        (self.clock.at(now) / 1000) as f64
+    }
+}

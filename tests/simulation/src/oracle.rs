@@ -1,0 +1,164 @@
+//! What must hold, whatever happens: the promises of DESIGN.md as checks.
+//!
+//! A value carries the moment at which its data was read. An invalidation that began at a moment and was acknowledged forbids
+//! every read that starts later to give what it covers with data read before (P5). In the isolate that asked for it, it
+//! forbids that from its beginning on, for as long as the isolate has not seen it applied (P6). A mutate whose marks were set
+//! forbids from then on that what was read before its source changed comes back from Redis.
+
+use leeward::core::{Bypass, Freshness, Outcome, Served};
+
+use crate::values::{Moment, Value};
+
+/// What an invalidation is about.
+#[derive(Clone, Debug, Default)]
+pub struct Aim {
+    /// The namespace's path.
+    pub space: &'static str,
+    /// Keys in it.
+    pub keys: Vec<&'static str>,
+    /// Tags in it.
+    pub tags: Vec<&'static str>,
+    /// All of it.
+    pub all: bool,
+}
+
+/// How far an invalidation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Redis has not acknowledged it; its isolate knows.
+    Pending,
+    /// Acknowledged at this moment.
+    Applied(Moment),
+}
+
+/// An invalidation as the oracle knows it.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// What it covers.
+    pub aim: Aim,
+    /// Data read before is old.
+    pub begun: Moment,
+    /// In this isolate it is in force from its beginning.
+    pub isolate: usize,
+    /// How far it is.
+    pub standing: Standing,
+    /// It makes stale, no more.
+    pub soft: bool,
+    /// It forbids what comes out of Redis, and nothing else.
+    pub stored_only: bool,
+    /// The value that the same call stored.
+    pub except: Option<usize>,
+}
+
+/// A read as the oracle knows it.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    /// Where it ran.
+    pub isolate: usize,
+    /// When it started.
+    pub started: Moment,
+    /// The namespace's path.
+    pub space: &'static str,
+    /// The key.
+    pub key: &'static str,
+    /// The tags that it named.
+    pub tags: Vec<&'static str>,
+    /// What it would take.
+    pub freshness: Freshness,
+    /// The build of its isolate.
+    pub build: &'static str,
+}
+
+impl Aim {
+    fn covers(&self, reader: &Reader, value: &Value) -> bool {
+        let inside = reader.space == self.space
+            || self.space.is_empty()
+            || reader.space.strip_prefix(self.space).is_some_and(|rest| rest.starts_with('/'));
+        let same = reader.space == self.space;
+        let tagged = self.tags.iter().any(|tag| value.tags.contains(tag) || reader.tags.contains(tag));
+        self.all && inside || same && (self.keys.contains(&reader.key) || tagged)
+    }
+}
+
+/// The rules of a schedule.
+#[derive(Debug, Default)]
+pub struct Oracle {
+    rules: Vec<Rule>,
+}
+
+impl Oracle {
+    /// A rule's number.
+    pub fn add(&mut self, rule: Rule) -> usize {
+        self.rules.push(rule);
+        self.rules.len() - 1
+    }
+
+    /// The rule of a number.
+    pub fn rule_mut(&mut self, number: usize) -> Option<&mut Rule> {
+        self.rules.get_mut(number)
+    }
+
+    /// Redis has acknowledged everything that this isolate had asked for.
+    pub fn all_applied(&mut self, isolate: usize, now: Moment) {
+        for rule in self.rules.iter_mut().filter(|rule| rule.isolate == isolate) {
+            if rule.standing == Standing::Pending && !rule.stored_only {
+                rule.standing = Standing::Applied(now);
+            }
+        }
+    }
+
+    /// What is wrong with an answer, if anything is. `value` is `None` for a read without a result.
+    #[must_use]
+    pub fn judge(
+        &self,
+        reader: &Reader,
+        served: &Served,
+        number: Option<usize>,
+        value: Option<&Value>,
+    ) -> Option<String> {
+        let stored = matches!(served.outcome, Outcome::Hit | Outcome::Stale);
+        let Some(value) = value else {
+            return stored.then(|| String::from("served from Redis, and there is no value"));
+        };
+        if (value.space, value.key) != (reader.space, reader.key) {
+            return Some(format!(
+                "foreign: {}/{} for {}/{}",
+                value.space, value.key, reader.space, reader.key
+            ));
+        }
+        if stored && value.build != reader.build {
+            return Some(String::from("the value of another build"));
+        }
+        if stored && reader.tags.iter().any(|tag| !value.tags.contains(tag)) {
+            return Some(format!("a tag is missing: named {:?}, carried {:?}", reader.tags, value.tags));
+        }
+        if stored && reader.freshness == Freshness::Forced {
+            return Some(String::from("forced, and served from Redis"));
+        }
+        if served.outcome == Outcome::Stale && reader.freshness == Freshness::Strict {
+            return Some(String::from("strict, and served stale"));
+        }
+        // Sharing without a verdict while the connection is down is bounded by the flight's deadline, and strict reads do not.
+        let unverified = served.shared && served.reason == Some(Bypass::Down);
+        if unverified && reader.freshness == Freshness::Normal {
+            return None;
+        }
+        self.rules.iter().find_map(|rule| {
+            let own = rule.except.is_some() && rule.except == number;
+            if value.read >= rule.begun || own || !rule.aim.covers(reader, value) {
+                return None;
+            }
+            if rule.soft && served.outcome != Outcome::Hit || rule.stored_only && !stored {
+                return None;
+            }
+            let promise = match rule.standing {
+                Standing::Applied(at) if at < reader.started => "P5: older than an acknowledged invalidation",
+                Standing::Pending if rule.isolate == reader.isolate && rule.begun < reader.started => {
+                    "P6: covered by an invalidation that is not acknowledged"
+                }
+                _ => return None,
+            };
+            Some(format!("{promise}: read at {}, {:?} began at {}", value.read, rule.aim, rule.begun))
+        })
+    }
+}

@@ -1,0 +1,134 @@
+//! What a seed makes happen: which faults there are, how often, and what the visitors do. Each seed has its own choice of
+//! faults: with all of them at once, some would hide others.
+
+use leeward::core::{CacheConfig, Millis};
+
+use crate::rng::Rng;
+
+/// Microseconds of the simulation's time.
+pub type Micros = u64;
+/// A millisecond.
+pub const MS: Micros = 1000;
+
+/// How a schedule is set.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// How many isolates there are.
+    pub isolates: usize,
+    /// The build of each.
+    pub builds: Vec<&'static str>,
+    /// How many requests come, one after the other at random times.
+    pub requests: u64,
+    /// Within what time they come.
+    pub span: Micros,
+    /// The settings of the caches, but for the build.
+    pub config: CacheConfig,
+    /// For how many invalidations the journal has room.
+    pub journal: usize,
+    /// Chances in a hundred.
+    pub chance: Chance,
+    /// Whether a runtime tells those who wait that a promise's owner has ended.
+    pub tells_of_lost: bool,
+}
+
+/// How often things happen, in a hundred of what they can happen to; 0: never in this schedule.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs, reason = "each is named in `Coverage`")]
+pub struct Chance {
+    pub kill: u64,
+    pub lose_request: u64,
+    pub lose_reply: u64,
+    pub hang: u64,
+    pub late: u64,
+    pub twice: u64,
+    pub slow: u64,
+    pub flushall: u64,
+    pub evict: u64,
+    pub spoil: u64,
+    pub script_flush: u64,
+    pub restart: u64,
+    pub oom: u64,
+    pub refuse_scripts: u64,
+    pub down: u64,
+    pub isolate_clock: u64,
+    pub redis_clock: u64,
+    pub callback_fails: u64,
+    pub callback_hangs: u64,
+    pub unstorable: u64,
+    pub late_tags: u64,
+    pub outruns: u64,
+}
+
+impl Plan {
+    /// The plan of a seed.
+    #[must_use]
+    pub fn of(rng: &mut Rng) -> Self {
+        let isolates = usize::try_from(rng.between(1, 3)).unwrap_or(1);
+        let two_builds = rng.percent(50);
+        let builds = (0..isolates).map(|i| if two_builds && i % 2 == 1 { "b" } else { "a" }).collect();
+        let stale = rng.percent(40);
+        let ttls = if stale { [60_000, 2_000, 300, 60] } else { [60_000, 60_000, 60_000, 2_000] };
+        let ttl = rng.pick(&ttls).unwrap_or(60_000);
+        let config = CacheConfig {
+            prefix: String::from("p"),
+            ttl: Millis::new(ttl),
+            swr: Millis::new(if stale && rng.percent(50) { 5_000 } else { 0 }),
+            stale_if_error: Millis::new(if stale && rng.percent(70) { 20_000 } else { 0 }),
+            lease_wait: Millis::new(if rng.percent(25) { 1_500 } else { 0 }),
+            observed: true,
+            debug: true,
+            ..CacheConfig::default()
+        };
+        let mut chance = Chance::of(rng);
+        if config.stale_if_error > Millis::ZERO {
+            chance.callback_fails = 25;
+        }
+        let requests = rng.between(6, 26);
+        let span = rng.pick(&[20, 200, 1_500, 8_000]).unwrap_or(200) * MS;
+        Self {
+            isolates,
+            builds,
+            requests,
+            span,
+            config,
+            journal: rng.pick(&[4096, 4096, 2, 1]).unwrap_or(4096),
+            chance,
+            tells_of_lost: rng.percent(50),
+        }
+    }
+}
+
+impl Chance {
+    fn of(rng: &mut Rng) -> Self {
+        if rng.percent(15) {
+            // Nothing fails: what is left is the order of things.
+            return Self { late_tags: 20, slow: 20, ..Self::default() };
+        }
+        let share = rng.pick(&[15, 30, 60]).unwrap_or(30);
+        let mut some = |often: u64| if rng.percent(share) { often } else { 0 };
+        Self {
+            kill: some(12),
+            lose_request: some(10),
+            lose_reply: some(12),
+            hang: some(8),
+            late: some(10),
+            twice: some(15),
+            slow: some(30),
+            flushall: some(3),
+            evict: some(8),
+            spoil: some(4),
+            script_flush: some(4),
+            restart: some(3),
+            oom: some(3),
+            refuse_scripts: some(2),
+            down: some(4),
+            isolate_clock: some(8),
+            redis_clock: some(5),
+            callback_fails: some(20),
+            callback_hangs: some(4),
+            unstorable: some(8),
+            late_tags: some(25),
+            outruns: some(10),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The world of one schedule: isolates, requests, the wire, Redis, and the one who watches.
+
+use leeward::core::{Freshness, RequestId};
+use leeward_redis_model::Model;
+
+use crate::coverage::Coverage;
+use crate::isolate::{Clock, EPOCH, Isolate};
+use crate::marks::Marks;
+use crate::mutants::LuaMutant;
+use crate::oracle::Oracle;
+use crate::plan::{MS, Plan};
+use crate::queue::{Event, Queue};
+use crate::rng::Rng;
+use crate::trace::Trace;
+use crate::values::{Moment, Values};
+use crate::visit::{self, Message, Request, Step};
+
+/// After so many events a schedule does not end.
+const MAX_EVENTS: u64 = 100_000;
+
+/// What a schedule showed.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    /// What was wrong, in the order in which it was seen.
+    pub violations: Vec<String>,
+    /// A request was never answered.
+    pub hung: bool,
+    /// What happened.
+    pub coverage: Coverage,
+    /// What happened, line by line, if that was asked for.
+    pub trace: Vec<String>,
+}
+
+/// The world.
+pub struct World {
+    pub(crate) rng: Rng,
+    pub(crate) plan: Plan,
+    pub(crate) queue: Queue,
+    pub(crate) moment: Moment,
+    pub(crate) redis: Model,
+    pub(crate) redis_clock: Clock,
+    pub(crate) down: bool,
+    pub(crate) healed: bool,
+    pub(crate) isolates: Vec<Isolate>,
+    pub(crate) requests: Vec<Request>,
+    pub(crate) messages: Vec<Message>,
+    pub(crate) values: Values,
+    pub(crate) oracle: Oracle,
+    pub(crate) marks: Marks,
+    pub(crate) verdict: Verdict,
+    pub(crate) trace: Trace,
+    /// The reply that is being handled.
+    pub(crate) body: String,
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World")
+            .field("plan", &self.plan)
+            .field("moment", &self.moment)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs the schedule of a seed to its end.
+#[must_use]
+pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
+    let mut rng = Rng::new(seed);
+    let plan = Plan::of(&mut rng);
+    let mut redis = Model::new(EPOCH * 1000);
+    for script in scripts {
+        if let Err(error) = redis.replace_script(script.original, &script.text) {
+            let violations = vec![format!("the mistaken script does not compile: {error}")];
+            return Verdict { violations, ..Verdict::default() };
+        }
+    }
+    let mut isolates = Vec::new();
+    for build in &plan.builds {
+        let Some(isolate) = Isolate::new(&mut rng, &plan, build) else { return Verdict::default() };
+        isolates.push(isolate);
+    }
+    let mut world = World {
+        rng,
+        plan,
+        queue: Queue::default(),
+        moment: 0,
+        redis,
+        redis_clock: Clock::default(),
+        down: false,
+        healed: false,
+        isolates,
+        requests: Vec::new(),
+        messages: Vec::new(),
+        values: Values::default(),
+        oracle: Oracle::default(),
+        marks: Marks::default(),
+        verdict: Verdict::default(),
+        trace: Trace::new(traced),
+        body: String::new(),
+    };
+    world.plan_all();
+    let mut events = 0;
+    while let Some(event) = world.queue.next() {
+        world.moment += 1;
+        events += 1;
+        if events > MAX_EVENTS {
+            world.verdict.hung = true;
+            world.violation(String::from("it does not end"));
+            break;
+        }
+        world.happen(event);
+        if world.verdict.violations.len() > 3 {
+            break;
+        }
+    }
+    world.finish()
+}
+
+impl World {
+    fn plan_all(&mut self) {
+        for n in 0..self.plan.requests {
+            let at = self.rng.below(self.plan.span);
+            let number = self.requests.len();
+            let isolate = usize::try_from(self.rng.below(self.plan.isolates as u64)).unwrap_or(0);
+            let steps = visit::steps(&mut self.rng);
+            let anchored = self.rng.percent(92);
+            self.add_request(n, isolate, anchored, steps);
+            self.queue.after(at, Event::Arrive(number));
+        }
+        for _ in 0..6 {
+            let at = self.rng.below(self.plan.span + 500 * MS);
+            self.queue.after(at, Event::Fault);
+        }
+        let healed = self.plan.span + 12_000 * MS;
+        self.queue.after(healed, Event::Heal);
+        // Who comes when all is well again, and sees what is left of it; and once more, much later.
+        for wait in [1_000, 70_000] {
+            for isolate in 0..self.plan.isolates {
+                let mut steps = Vec::new();
+                for space in visit::SPACES {
+                    for key in visit::KEYS {
+                        let freshness = Freshness::Normal;
+                        steps.push(Step::Read { space, key, tags: Vec::new(), freshness, load: true });
+                    }
+                }
+                let number = self.requests.len();
+                self.add_request(number as u64, isolate, true, steps);
+                self.queue.after(healed + wait * MS, Event::Arrive(number));
+            }
+        }
+    }
+
+    fn add_request(&mut self, number: u64, isolate: usize, anchored: bool, steps: Vec<Step>) {
+        self.requests.push(Request {
+            isolate,
+            id: RequestId(u32::try_from(number).unwrap_or(0) + 1),
+            alive: true,
+            anchored,
+            steps,
+            ops: Vec::new(),
+            timer: (0, None),
+            reads: Vec::new(),
+        });
+        // Numbers of requests are the host's own.
+        let id = RequestId(u32::try_from(self.requests.len()).unwrap_or(0));
+        if let Some(request) = self.requests.last_mut() {
+            request.id = id;
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Arrive(request) | Event::Step(request) => self.step(request),
+            Event::Timer(request, number) => self.timer(request, number),
+            Event::Wake(request, op, promise) => self.wake(request, op, promise, true),
+            Event::Lost(request, op, promise) => self.wake(request, op, promise, false),
+            Event::ReadSource(request, op) => self.read_source(request, op),
+            Event::EndCallback(request, op) => self.end_callback(request, op),
+            Event::WriteSource(request, op) => self.write_source(request, op),
+            Event::EndMutate(request, op) => self.end_mutate(request, op),
+            Event::Execute(message, answered) => self.execute(message, answered),
+            Event::Reply(message) => self.reply(message),
+            Event::Break(message) => self.break_off(message),
+            Event::Fault => self.fault(),
+            Event::Heal => self.heal(),
+        }
+    }
+}
