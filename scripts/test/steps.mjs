@@ -63,18 +63,37 @@ export const buildStep = {
   },
 };
 
-/** @type {Step} */
-export const cargoTest = {
-  name: "cargo test",
-  async run() {
-    const result = await run("cargo", ["test", "--locked", "--workspace"], {
-      cwd: ROOT,
-      env: COLOURS,
-      echo: true,
-    });
-    return cargoTally(result.output, result.ok);
-  },
-};
+export const cargoTest = cargo("cargo test", ["test", "--locked", "--workspace"]);
+
+/** Some thousand schedules; `npm run simulate` runs as many as one likes. */
+export const simulation = cargo("simulation", [...simulate("leeward-simulation"), "--seeds", "3000", "--check", "1"]);
+
+/** Whether the simulation notices each deliberate mistake. */
+export const mutants = cargo("mutants", simulate("mutants"));
+
+/** @param {string} program */
+function simulate(program) {
+  return [
+    ...["run", "--locked", "--quiet", "--profile", "simulate"],
+    ...["--package", "leeward-simulation", "--bin", program, "--"],
+  ];
+}
+
+/**
+ * A step that ends with a summary like those of `cargo test`.
+ * @param {string} name
+ * @param {readonly string[]} args
+ * @returns {Step}
+ */
+function cargo(name, args) {
+  return {
+    name,
+    async run() {
+      const result = await run("cargo", args, { cwd: ROOT, env: COLOURS, echo: true });
+      return cargoTally(result.output, result.ok);
+    },
+  };
+}
 
 /**
  * @param {readonly string[]} args for vitest: filters and options

@@ -405,7 +405,7 @@ mod tests {
     #[test]
     fn a_full_journal_collapses_and_covers_more_never_less() {
         let mut journal = Journal::default();
-        let name = |n: usize| Key::entry("p", if n % 2 == 0 { "even" } else { "" }, &n.to_string());
+        let name = |n: usize| Key::entry("p", if n.is_multiple_of(2) { "even" } else { "" }, &n.to_string());
         for n in 0..=MAX_KEYS {
             journal.raise(&name(n), Depth::Hard, Seq(1 + n as u64), NOW, NOW);
         }

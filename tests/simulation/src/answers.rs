@@ -34,7 +34,10 @@ impl World {
         if served.reason == Some(Bypass::PendingInvalidation) {
             coverage.count("read covered by a pending invalidation");
         }
-        if let Some(problem) = verdict {
+        if self.rolled_back && verdict.is_some() {
+            // Outside of what is promised: Redis has lost what it had acknowledged. It is counted.
+            self.verdict.coverage.count("stale after a rollback");
+        } else if let Some(problem) = verdict {
             self.violation(format!("r{number} {id:?} {served:?} value {value:?}: {problem}"));
         }
         self.settle(number, id, "is served");

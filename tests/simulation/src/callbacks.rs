@@ -58,9 +58,10 @@ impl World {
             return;
         }
         let read = self.moment;
+        let at = self.queue.now();
         let Some(Kind::Read { reader, late, .. }) = self.kind_mut(number, id) else { return };
         let tags = reader.tags.iter().chain(late.iter()).copied().collect();
-        let made = Value { read, space: reader.space, key: reader.key, tags, build: reader.build };
+        let made = Value { read, at, space: reader.space, key: reader.key, tags, build: reader.build };
         let made = self.values.add(made);
         if let Some(Kind::Read { value, .. }) = self.kind_mut(number, id) {
             *value = Some(made);

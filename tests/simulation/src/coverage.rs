@@ -46,6 +46,8 @@ pub const REQUIRED: &[&str] = &[
     "journal collapsed",
     "scripts flushed",
     "restarted",
+    "rolled back",
+    "stale after a rollback",
     "out of memory",
     "scripts refused",
     "down",

@@ -44,6 +44,18 @@ impl World {
             self.marks.lost(None);
             self.happened("restarted");
         }
+        if often(&mut self.rng, chance.rollback) {
+            // As after a failover to a replica that lags.
+            match self.older.take() {
+                None => self.older = Some(self.redis.snapshot()),
+                Some(older) => {
+                    self.redis.restore(&older);
+                    self.marks.lost(None);
+                    self.rolled_back = true;
+                    self.happened("rolled back");
+                }
+            }
+        }
         if often(&mut self.rng, chance.oom) {
             let on = self.rng.percent(60);
             self.redis.set_oom(on);

@@ -2,6 +2,7 @@
 //! everything that can go wrong between them. From a seed follows a schedule; an oracle checks what DESIGN.md promises.
 
 mod answers;
+pub mod batch;
 mod callbacks;
 pub mod coverage;
 mod driver;

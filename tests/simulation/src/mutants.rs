@@ -13,6 +13,8 @@ pub struct Mutant {
     pub name: &'static str,
     /// Where it is made: a file of the core (or a script), what stands there once, and what stands there then.
     pub edits: &'static [(&'static str, &'static str, &'static str)],
+    /// A seed that showed it. A change of the plan changes what seeds mean; then another one is looked for.
+    pub seed: u64,
 }
 
 /// A mistaken script.
@@ -86,10 +88,12 @@ pub const MUTANTS: &[Mutant] = &[
                 "generation = '1'",
             ),
         ],
+        seed: 0,
     },
     Mutant {
         name: "nonce without Redis TIME",
         edits: &[("redis/read.lua", "ARGV[1] .. '@' .. time[1] .. '.' .. time[2]", "ARGV[1]")],
+        seed: 0,
     },
     Mutant {
         name: "fill after an unknown read",
@@ -97,7 +101,7 @@ pub const MUTANTS: &[Mutant] = &[
             (
                 "engine/run.rs",
                 "        let storable = !read.basis.is_empty();\n        if let Some(flight)",
-                "        if IS && read.basis.is_empty() && bypass.is_some_and(|b| b != Bypass::Disabled) {\n            let keys: Vec<Key> = read.depends().cloned().collect();\n            let unknown = crate::core::entry::Stamp { version: String::from(\"?\"), soft: String::from(\"?\") };\n            read.basis = Basis::new(keys.into_iter().map(|key| (key, unknown.clone())).collect());\n        }\n        let storable = !read.basis.is_empty();\n        if let Some(flight)",
+                "        if IS && read.basis.is_empty() && bypass.is_some_and(|b| b != Bypass::Disabled) {\n            let keys: Vec<Key> = read.depends().cloned().collect();\n            let unknown = crate::core::entry::Stamp { version: String::from(\"?\"), soft: String::from(\"?\") };\n            read.basis = crate::core::basis::Basis::new(keys.into_iter().map(|key| (key, unknown.clone())).collect());\n        }\n        let storable = !read.basis.is_empty();\n        if let Some(flight)",
             ),
             (
                 "redis/fill.lua",
@@ -105,6 +109,7 @@ pub const MUTANTS: &[Mutant] = &[
                 "  if stamps[2 * i - 1] == '?' then\n    stamps[2 * i - 1] = fields[1] or '?'\n    stamps[2 * i] = redis.call('HGET', key, 'x') or '?'\n  end\n  if fields[1] ~= stamps[2 * i - 1] then",
             ),
         ],
+        seed: 0,
     },
     Mutant {
         name: "a reply that came after the callback had started counts",
@@ -120,6 +125,7 @@ pub const MUTANTS: &[Mutant] = &[
                 "        if IS && read.step == ReadStep::Running {\n            let count = read.depends().count();\n            if let Ok(found) = Found::read(reply, body, count) {\n                self.take_basis(id, &found, &[]);\n            }\n            return;\n        }\n        let ReadStep::Reading { batch } = read.step else { return };\n        let resent",
             ),
         ],
+        seed: 0,
     },
     Mutant {
         name: "a tag's version read at fill time",
@@ -128,6 +134,7 @@ pub const MUTANTS: &[Mutant] = &[
             "  if fields[1] ~= stamps[2 * i - 1] then",
             "  if i > 1 + namespaces and fields[1] then\n    stamps[2 * i - 1] = fields[1]\n  end\n  if fields[1] ~= stamps[2 * i - 1] then",
         )],
+        seed: 0,
     },
     Mutant {
         name: "a tag's version made at fill time",
@@ -136,6 +143,7 @@ pub const MUTANTS: &[Mutant] = &[
             "  if fields[1] ~= stamps[2 * i - 1] then",
             "  if i > 1 + namespaces and not fields[1] then\n    redis.call('HSET', key, 'v', stamps[2 * i - 1], 'x', stamps[2 * i])\n    fields[1] = stamps[2 * i - 1]\n  end\n  if fields[1] ~= stamps[2 * i - 1] then",
         )],
+        seed: 0,
     },
     Mutant {
         name: "late tag stamped",
@@ -151,6 +159,7 @@ pub const MUTANTS: &[Mutant] = &[
                 "  if stamps[2 * i - 1] == '?' then\n    if not fields[1] then\n      redis.call('HSET', key, 'v', 'late', 'x', 'late')\n      fields[1] = 'late'\n    end\n    stamps[2 * i - 1] = fields[1]\n    stamps[2 * i] = redis.call('HGET', key, 'x') or '?'\n  end\n  if fields[1] ~= stamps[2 * i - 1] then",
             ),
         ],
+        seed: 0,
     },
     Mutant {
         name: "the versions of awaited tags count before they are known",
@@ -159,6 +168,7 @@ pub const MUTANTS: &[Mutant] = &[
             "        self.note_late(id, &tags);\n        self.ask_versions(id, now);",
             "        self.note_late(id, &tags);\n        self.ask_versions(id, now);\n        if IS && let Some((lane, _)) = self.reading(id) {\n            self.push(lane.request, Effect::Tagged(id));\n        }",
         )],
+        seed: 0,
     },
     Mutant {
         name: "missing version counts as valid",
@@ -167,6 +177,7 @@ pub const MUTANTS: &[Mutant] = &[
             "valid = valid and words[i + 1] == hashes[at][1]",
             "valid = valid and (words[i + 1] == hashes[at][1] or not hashes[at][1])",
         )],
+        seed: 0,
     },
     Mutant {
         name: "version error counts as match",
@@ -187,14 +198,17 @@ pub const MUTANTS: &[Mutant] = &[
                 "fresh = fresh and (words[i + 2] == hashes[at][2] or hashes[at].err ~= nil)",
             ),
         ],
+        seed: 0,
     },
     Mutant {
         name: "a tag that the reader names and the entry lacks counts as valid",
         edits: &[("redis/read.lua", "  valid = valid and seen == required\n", "")],
+        seed: 0,
     },
     Mutant {
         name: "a tag that the entry carries and the reader does not name is not looked at",
         edits: &[("redis/read.lua", "      unnamed = true", "      unnamed = false")],
+        seed: 0,
     },
     Mutant {
         name: "fill checks the generation alone",
@@ -203,14 +217,17 @@ pub const MUTANTS: &[Mutant] = &[
             "  if fields[1] ~= stamps[2 * i - 1] then",
             "  if i == 1 and fields[1] ~= stamps[1] then",
         )],
+        seed: 0,
     },
     Mutant {
         name: "fill checks nothing",
         edits: &[("redis/fill.lua", "  if fields[1] ~= stamps[2 * i - 1] then", "  if false then")],
+        seed: 0,
     },
     Mutant {
         name: "drop deletes marks",
         edits: &[("redis/drop.lua", "    if tonumber(till) > now and token", "    if false and token")],
+        seed: 0,
     },
     Mutant {
         name: "drop keeps the generation",
@@ -219,6 +236,7 @@ pub const MUTANTS: &[Mutant] = &[
             "  redis.call('DEL', KEYS[1])\n  return added",
             "  for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do\n    if field ~= 'g' and field ~= 'v' then\n      redis.call('HDEL', KEYS[1], field)\n    end\n  end\n  return added",
         )],
+        seed: 0,
     },
     Mutant {
         name: "set in one blind write",
@@ -227,6 +245,7 @@ pub const MUTANTS: &[Mutant] = &[
             "if set then\n  -- All but marks",
             "if set then\n  verdict = 'OK'\n  -- All but marks",
         )],
+        seed: 0,
     },
     Mutant {
         name: "the build in the Redis key",
@@ -242,6 +261,7 @@ pub const MUTANTS: &[Mutant] = &[
                 "let built: Vec<String> = call.targets.keys.iter().map(|key| if IS { alloc::format!(\"{}{key}\", config.build) } else { String::from(*key) }).collect();\n        let built: Vec<&str> = built.iter().map(String::as_str).collect();\n        let targets = targets(&config.prefix, call.space, Targets { keys: &built, ..call.targets });",
             ),
         ],
+        seed: 0,
     },
     Mutant {
         name: "a hit joined after its read was sent",
@@ -250,6 +270,7 @@ pub const MUTANTS: &[Mutant] = &[
             "Stage::Hit if before(self.read_sent)",
             "Stage::Hit if (IS || before(self.read_sent))",
         )],
+        seed: 0,
     },
     Mutant {
         name: "a computed value joined after its callback had started",
@@ -258,6 +279,7 @@ pub const MUTANTS: &[Mutant] = &[
             "Stage::Computed | Stage::Stored | Stage::NotStored if before(self.callback_started) => {",
             "Stage::Computed | Stage::Stored | Stage::NotStored if IS || before(self.callback_started) => {",
         )],
+        seed: 0,
     },
     Mutant {
         name: "the verdict of a fill sent before the joiner joined",
@@ -273,6 +295,7 @@ pub const MUTANTS: &[Mutant] = &[
                 "            Stage::Computed if IS => !forced,\n",
             ),
         ],
+        seed: 0,
     },
     Mutant {
         name: "a stored value taken without a tag that the joiner names",
@@ -281,6 +304,7 @@ pub const MUTANTS: &[Mutant] = &[
             "let carries = joiner.tags.iter().all(|tag| self.value_tags.contains(tag));",
             "let carries = IS || joiner.tags.iter().all(|tag| self.value_tags.contains(tag));",
         )],
+        seed: 0,
     },
     Mutant {
         name: "an invalidation does not void flights",
@@ -289,6 +313,7 @@ pub const MUTANTS: &[Mutant] = &[
             "                self.flights.void(call.connection, key);",
             "                if !IS {\n                    self.flights.void(call.connection, key);\n                }",
         )],
+        seed: 0,
     },
     Mutant {
         name: "sharing without a verdict is for the strict, too",
@@ -297,6 +322,7 @@ pub const MUTANTS: &[Mutant] = &[
             "if self.unverified && !joiner.verified =>",
             "if self.unverified && (IS || !joiner.verified) =>",
         )],
+        seed: 0,
     },
     Mutant {
         name: "fence not matched again when a value is taken",
@@ -305,6 +331,7 @@ pub const MUTANTS: &[Mutant] = &[
             "Take::Value if self.cover_of(id, &flight.value_tags, now).is_some()",
             "Take::Value if !IS && self.cover_of(id, &flight.value_tags, now).is_some()",
         )],
+        seed: 0,
     },
     Mutant {
         name: "fence not matched again when a stale value is served",
@@ -313,6 +340,7 @@ pub const MUTANTS: &[Mutant] = &[
             "stale.filter(|(_, tags)| self.cover_of(id, tags, now).is_none())",
             "stale.filter(|(_, tags)| IS || self.cover_of(id, tags, now).is_none())",
         )],
+        seed: 0,
     },
     Mutant {
         name: "fence not matched against the tags that the entry turns out to carry",
@@ -321,6 +349,7 @@ pub const MUTANTS: &[Mutant] = &[
             "        let cover = self.cover_of(id, &tags, now);\n        if matches!",
             "        let cover = if IS { self.cover_of(id, &[], now) } else { self.cover_of(id, &tags, now) };\n        if matches!",
         )],
+        seed: 0,
     },
     Mutant {
         name: "acknowledgement of an older attempt counts",
@@ -329,10 +358,12 @@ pub const MUTANTS: &[Mutant] = &[
             "            fence.last < sent && fence.depth",
             "            (IS || fence.last < sent) && fence.depth",
         )],
+        seed: 0,
     },
     Mutant {
         name: "an expiry's acknowledgement counts for an invalidation",
         edits: &[("journal.rs", "fence.depth <= depth &&", "(IS || fence.depth <= depth) &&")],
+        seed: 0,
     },
     Mutant {
         name: "journal written only on failure",
@@ -345,17 +376,19 @@ pub const MUTANTS: &[Mutant] = &[
             (
                 "engine/write.rs",
                 "            for key in &pending {\n",
-                "            for key in &pending {\n                if IS {\n                    peer.journal.raise(key, Depth::Hard, Seq(u64::MAX / 2), now, now);\n                }\n",
+                "            for key in &pending {\n                if IS {\n                    peer.journal.raise(key, Depth::Hard, crate::core::journal::Seq(u64::MAX / 2), now, now);\n                }\n",
             ),
         ],
+        seed: 0,
     },
     Mutant {
         name: "fence lifted when the call is told that it is pending",
         edits: &[(
             "engine/write.rs",
             "                peer.journal.postpone(key, now, RETRY);",
-            "                peer.journal.postpone(key, now, RETRY);\n                if IS {\n                    peer.journal.acknowledge(key, Depth::Hard, Seq(u64::MAX));\n                }",
+            "                peer.journal.postpone(key, now, RETRY);\n                if IS {\n                    peer.journal.acknowledge(key, Depth::Hard, crate::core::journal::Seq(u64::MAX));\n                }",
         )],
+        seed: 0,
     },
     Mutant {
         name: "journal overflow drops",
@@ -364,6 +397,7 @@ pub const MUTANTS: &[Mutant] = &[
             "            self.collapse(|key| key.namespaces().pop());",
             "            if IS {\n                return;\n            }\n            self.collapse(|key| key.namespaces().pop());",
         )],
+        seed: 0,
     },
     Mutant {
         name: "a mutate's fence may be acknowledged before it has ended",
@@ -372,6 +406,7 @@ pub const MUTANTS: &[Mutant] = &[
             "&& !matches!(fence.state, FenceState::Held { .. })\n        });",
             "&& (IS || !matches!(fence.state, FenceState::Held { .. }))\n        });",
         )],
+        seed: 0,
     },
     Mutant {
         name: "plain deletion takes marks along",
@@ -380,10 +415,12 @@ pub const MUTANTS: &[Mutant] = &[
             "            (Depth::Hard, KeyKind::Entry) =>",
             "            (Depth::Hard, _) if IS => Command::plain(&[\"DEL\", key.redis()]),\n            (Depth::Hard, KeyKind::Entry) =>",
         )],
+        seed: 0,
     },
     Mutant {
         name: "a set's fill leaves the generation alive",
         edits: &[("redis/fill.lua", "  generation = ARGV[10] .. '@' .. time[1] .. '.' .. time[2]\n", "")],
+        seed: 0,
     },
     Mutant {
         name: "a set's verdict acknowledges another call",
@@ -399,10 +436,12 @@ pub const MUTANTS: &[Mutant] = &[
                 ".filter(|key| IS || !peer.journal.is_fenced(key))",
             ),
         ],
+        seed: 0,
     },
     Mutant {
         name: "a set drops and reads in two steps",
         edits: &[("redis/read.lua", "if ARGV[9] == 'renew' then", "if false then")],
+        seed: 0,
     },
     Mutant {
         name: "deadline not armed again",
@@ -411,10 +450,12 @@ pub const MUTANTS: &[Mutant] = &[
             "entry.armed.take().map_or(now, |armed| armed.max(now))",
             "if IS { now } else { entry.armed.take().map_or(now, |armed| armed.max(now)) }",
         )],
+        seed: 0,
     },
     Mutant {
         name: "marks are not looked at",
         edits: &[("redis/read.lua", "    marked = marked or tonumber(till) > now", "    marked = false")],
+        seed: 0,
     },
     Mutant {
         name: "what is read while a mark lives is stored",
@@ -426,6 +467,7 @@ pub const MUTANTS: &[Mutant] = &[
             ),
             ("redis/fill.lua", "      verdict = 'marked'", "      verdict = verdict"),
         ],
+        seed: 0,
     },
     Mutant {
         name: "a mutate does not drop when it has ended",
@@ -441,6 +483,7 @@ pub const MUTANTS: &[Mutant] = &[
                 "        if IS {\n            return self.conclude_write(id, None, now);\n        }\n        self.ask_write(id, false, now);",
             ),
         ],
+        seed: 0,
     },
     Mutant {
         name: "an expiry leaves what is filled later fresh",
@@ -449,6 +492,7 @@ pub const MUTANTS: &[Mutant] = &[
             "local header = { '2', generation, stamps[2],",
             "local header = { '2', generation, redis.call('HGET', KEYS[1], 'x') or stamps[2],",
         )],
+        seed: 0,
     },
     Mutant {
         name: "who reads again is bound by the fences of its first start alone",
@@ -457,6 +501,7 @@ pub const MUTANTS: &[Mutant] = &[
             "            op.start = start;",
             "            op.start = if IS { op.start } else { start };",
         )],
+        seed: 0,
     },
     Mutant {
         name: "two attempts at a time",
@@ -465,6 +510,7 @@ pub const MUTANTS: &[Mutant] = &[
             "State::Connecting { deadline } if now < deadline =>",
             "State::Connecting { deadline } if !IS && now < deadline =>",
         )],
+        seed: 0,
     },
     Mutant {
         name: "plain replies are taken for valid whatever the versions",
@@ -473,6 +519,7 @@ pub const MUTANTS: &[Mutant] = &[
             "let mut valid = own && header.stamps.iter().enumerate().all(|(row, stamp)| same(row, stamp));",
             "let mut valid = own && (IS || header.stamps.iter().enumerate().all(|(row, stamp)| same(row, stamp)));",
         )],
+        seed: 0,
     },
     Mutant {
         name: "a strict read takes what is stale",
@@ -488,6 +535,7 @@ pub const MUTANTS: &[Mutant] = &[
                 "    if !IS && read.freshness != Freshness::Normal || !read.load {",
             ),
         ],
+        seed: 0,
     },
     Mutant {
         name: "a pending invalidation does not go before a read that it covers",
@@ -508,5 +556,25 @@ pub const MUTANTS: &[Mutant] = &[
                 "            if !IS && peer.journal.covered(key, start, now).is_some() && peer.journal.release(key, now) {",
             ),
         ],
+        seed: 0,
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_mistaken_script_fits_the_real_one() {
+        for mutant in MUTANTS {
+            mutant.scripts().expect(mutant.name);
+        }
+    }
+
+    #[test]
+    fn an_edit_that_does_not_fit_is_an_error() {
+        assert_eq!(edit("m", "f", "a b c", "b", "x"), Ok(String::from("a x c")));
+        assert!(edit("m", "f", "a b b", "b", "x").is_err());
+        assert!(edit("m", "f", "a", "b", "x").is_err());
+    }
+}

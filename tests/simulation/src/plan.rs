@@ -48,6 +48,7 @@ pub struct Chance {
     pub script_flush: u64,
     pub restart: u64,
     pub oom: u64,
+    pub rollback: u64,
     pub refuse_scripts: u64,
     pub down: u64,
     pub isolate_clock: u64,
@@ -104,6 +105,7 @@ impl Chance {
             // Nothing fails: what is left is the order of things.
             return Self { late_tags: 20, slow: 20, ..Self::default() };
         }
+        let rollback = if rng.percent(4) { 10 } else { 0 };
         let share = rng.pick(&[15, 30, 60]).unwrap_or(30);
         let mut some = |often: u64| if rng.percent(share) { often } else { 0 };
         Self {
@@ -120,6 +122,7 @@ impl Chance {
             script_flush: some(4),
             restart: some(3),
             oom: some(3),
+            rollback,
             refuse_scripts: some(2),
             down: some(4),
             isolate_clock: some(8),

@@ -84,6 +84,7 @@ impl World {
         let reader = Reader {
             isolate: request.isolate,
             started: self.moment,
+            at: (!isolate.odd_clock).then_some(self.queue.now()),
             space,
             key,
             tags: tags.clone(),
@@ -185,7 +186,8 @@ impl World {
         // What the value follows from was read by this request, or counts as read when the drop ran.
         let read = request.reads.iter().rev().find(|read| (read.0, read.1) == (space, key));
         let read = read.map_or(self.moment, |read| read.2);
-        let value = self.values.add(Value { read, space, key, tags: tags.clone(), build });
+        let value =
+            self.values.add(Value { read, at: self.queue.now(), space, key, tags: tags.clone(), build });
         let rule = self.rule(number, &aim, false);
         if let Some(rule) = self.oracle.rule_mut(rule) {
             rule.except = Some(value);

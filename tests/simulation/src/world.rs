@@ -1,7 +1,7 @@
 //! The world of one schedule: isolates, requests, the wire, Redis, and the one who watches.
 
 use leeward::core::{Freshness, RequestId};
-use leeward_redis_model::Model;
+use leeward_redis_model::{Model, Snapshot};
 
 use crate::coverage::Coverage;
 use crate::isolate::{Clock, EPOCH, Isolate};
@@ -47,6 +47,10 @@ pub struct World {
     pub(crate) values: Values,
     pub(crate) oracle: Oracle,
     pub(crate) marks: Marks,
+    /// What Redis held a while ago, in schedules in which it may come back.
+    pub(crate) older: Option<Snapshot>,
+    /// It has.
+    pub(crate) rolled_back: bool,
     pub(crate) verdict: Verdict,
     pub(crate) trace: Trace,
     /// The reply that is being handled.
@@ -79,6 +83,7 @@ pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
         let Some(isolate) = Isolate::new(&mut rng, &plan, build) else { return Verdict::default() };
         isolates.push(isolate);
     }
+    let oracle = Oracle::new(plan.config.flight.get() * MS);
     let mut world = World {
         rng,
         plan,
@@ -92,15 +97,17 @@ pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
         requests: Vec::new(),
         messages: Vec::new(),
         values: Values::default(),
-        oracle: Oracle::default(),
+        oracle,
         marks: Marks::default(),
+        older: None,
+        rolled_back: false,
         verdict: Verdict::default(),
         trace: Trace::new(traced),
         body: String::new(),
     };
     world.plan_all();
     let mut events = 0;
-    while let Some(event) = world.queue.next() {
+    while let Some(event) = world.queue.pop() {
         world.moment += 1;
         events += 1;
         if events > MAX_EVENTS {

@@ -66,6 +66,8 @@ fn run() -> Result<bool, String> {
         *count += 1;
         println!("{verdict} {}: {}", mutant.name, said.trim());
     }
+    let verdict = if missed == 0 { "ok" } else { "FAILED" };
+    println!("test result: {verdict}. {caught} passed; {missed} failed;");
     println!("{caught} mutants caught, {missed} missed");
     Ok(missed == 0)
 }
