@@ -51,6 +51,8 @@ export function inPlainWords(event: CacheEvent): Words | undefined {
       return bad(`${nameOf(event.key)}: cannot be stored, ${event.reason}`);
     case "invalidation":
       return invalidation(event);
+    case "lease":
+      return plain(`${nameOf(event.key)}: waited for another isolate, ${event.waited} ms`);
     case "warning":
       return bad(`Warning: ${event.message}`);
   }
@@ -59,6 +61,7 @@ export function inPlainWords(event: CacheEvent): Words | undefined {
 function read({ key, outcome, shared, reason }: Extract<CacheEvent, { type: "read" }>): Words {
   const name = nameOf(key);
   if (outcome === "hit") return good(`${name}: from Redis`);
+  if (outcome === "stale") return plain(`${name}: from Redis, no longer fresh`);
   const source = shared ? "shared the computation of another request" : "computed by the upstream";
   if (outcome === "miss") return plain(`${name}: ${source}`);
   return bad(`${name}: ${source}, ${reason === null ? "without Redis" : REASONS[reason]}`);

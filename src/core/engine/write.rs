@@ -39,7 +39,14 @@ impl Engine {
         match call.kind {
             WriteKind::Invalidate | WriteKind::Expire => {}
             WriteKind::Set { encoded, tags, ttl, swr, stale_if_error } => {
-                let tags: Vec<Key> = tags.iter().map(|tag| Key::tag(&prefix, call.space, tag)).collect();
+                // Each once: the read script counts those on the entry that a reader names.
+                let named = tags.iter().map(|tag| Key::tag(&prefix, call.space, tag));
+                let mut tags: Vec<Key> = Vec::with_capacity(tags.len());
+                for tag in named {
+                    if !tags.contains(&tag) {
+                        tags.push(tag);
+                    }
+                }
                 // Exact if this request has read it, and nothing is known of it that Redis has not acknowledged: the verdict of
                 // its fill would say nothing about that.
                 let key = targets.keys().next().filter(|key| !peer.journal.is_fenced(key));
