@@ -1,10 +1,12 @@
 /** `createCache`: settings, kept as they were given until the first call needs them. */
-import { CacheClient, type Home } from "./client.ts";
+import { isThenable } from "./callback.ts";
+import { CacheClient } from "./client.ts";
 import { currentHost } from "./host.ts";
 import type { Cache, CacheEvent, CacheOptions, ExecutionContextLike } from "./index.d.ts";
 import { existingInstance, type Instance, instance, type Link } from "./isolate.ts";
-import { isThenable } from "./operation.ts";
+import { Place } from "./names.ts";
 import { giveOptions } from "./options.ts";
+import { type Home, Session } from "./session.ts";
 
 /** A cache's settings, and what follows from them in the present instance. */
 export class CacheHome implements Home {
@@ -143,9 +145,26 @@ function textIn(env: Record<string, unknown>, name: string | undefined): string 
   return typeof value === "string" ? value.trim() : "";
 }
 
+/** A client that can be bound to a request. */
+class UnboundClient extends CacheClient implements Cache {
+  readonly #session: Session;
+  readonly #place: Place;
+
+  constructor(session: Session, place: Place) {
+    super(session, place);
+    this.#session = session;
+    this.#place = place;
+  }
+
+  for(env?: unknown, ctx?: ExecutionContextLike): CacheClient {
+    return new CacheClient(this.#session.for(env, ctx), this.#place);
+  }
+
+  override namespace(name: string): UnboundClient {
+    return new UnboundClient(this.#session, this.#place.within(name));
+  }
+}
+
 export function createCache(options: CacheOptions = {}): Cache {
-  const home = new CacheHome(options);
-  const client = new CacheClient(home, undefined, undefined) as CacheClient & { for?: Cache["for"] };
-  client.for = (env?: unknown, ctx?: ExecutionContextLike) => new CacheClient(home, env, ctx);
-  return client as Cache;
+  return new UnboundClient(new Session(new CacheHome(options)), new Place());
 }

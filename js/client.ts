@@ -1,37 +1,28 @@
 /** What handlers work with. Every call ends in a promise of its own; a cache that cannot work runs callbacks. */
 import { invalidationError } from "./errors.ts";
-import { currentHost } from "./host.ts";
 import type {
-  CacheEvent,
   Connection,
   CacheClient as Contract,
-  ExecutionContextLike,
   Invalidated,
   Invalidation,
   Load,
+  LookOptions,
   Lookup,
+  Mutated,
+  MutateOptions,
   ReadOptions,
   Stats,
   Storable,
   Stored,
   WriteOptions,
 } from "./index.d.ts";
-import type { Instance, Link } from "./isolate.ts";
-import { ReadOperation, WriteOperation } from "./operation.ts";
-import { callOption, callOptions, signalOf, typeName } from "./options.ts";
-import { Scope } from "./scope.ts";
-import { encode, isFlaw, sizeOf, type Text } from "./value.ts";
-
-/** What a client needs of its cache. */
-export interface Home {
-  /** The core's number for the settings; after `prepare`. */
-  readonly cache: number;
-  prepare(): Instance;
-  link(env: unknown): Link;
-  existing(env: unknown): { readonly instance: Instance; readonly link: Link } | undefined;
-  emit(event: CacheEvent): void;
-  warn(code: string, message: string): void;
-}
+import { checkKey, checkTargets, type Named, type Place } from "./names.ts";
+import { type CallOptions, callOptions, signalOf } from "./options.ts";
+import { ReadOperation } from "./read.ts";
+import type { Session } from "./session.ts";
+import { typeName } from "./type-name.ts";
+import { encode, isFlaw, sizeOf } from "./value.ts";
+import { MutateOperation, WriteOperation } from "./write.ts";
 
 const IDLE: Connection = {
   state: "idle",
@@ -47,6 +38,7 @@ const IDLE: Connection = {
 
 const NO_STATS: Stats = {
   hits: 0,
+  stale: 0,
   misses: 0,
   bypasses: 0,
   shared: 0,
@@ -64,15 +56,12 @@ const NO_STATS: Stats = {
 };
 
 export class CacheClient implements Contract {
-  readonly #home: Home;
-  readonly #env: unknown;
-  readonly #context: ExecutionContextLike | undefined;
-  #scope: Scope | undefined;
+  readonly #session: Session;
+  readonly #place: Place;
 
-  constructor(home: Home, env: unknown, context: ExecutionContextLike | undefined) {
-    this.#home = home;
-    this.#env = env;
-    this.#context = context;
+  constructor(session: Session, place: Place) {
+    this.#session = session;
+    this.#place = place;
   }
 
   getOrSet<T>(key: string, load: Load<T> & Load<Storable<T>>, options?: ReadOptions): Promise<T> {
@@ -80,7 +69,7 @@ export class CacheClient implements Contract {
   }
 
   lookup<T>(key: string, load: Load<T> & Load<Storable<T>>, options?: ReadOptions): Promise<Lookup<T>>;
-  lookup<T = unknown>(key: string): Promise<Lookup<T | undefined>>;
+  lookup<T = unknown>(key: string, load?: undefined, options?: LookOptions): Promise<Lookup<T | undefined>>;
   lookup<T>(
     key: string,
     load?: Load<T> & Load<Storable<T>>,
@@ -89,37 +78,98 @@ export class CacheClient implements Contract {
     return this.#read(key, load, options, true, true) as Promise<Lookup<T | undefined>>;
   }
 
-  get<T = unknown>(key: string): Promise<T | undefined> {
-    return this.#read(key, undefined, undefined, false, true) as Promise<T | undefined>;
+  get<T = unknown>(key: string, options?: LookOptions): Promise<T | undefined> {
+    return this.#read(key, undefined, options, false, true) as Promise<T | undefined>;
   }
 
   set<T>(key: string, value: T & Storable<T>, options?: WriteOptions): Promise<Stored> {
-    return this.#write(() => {
+    return new Promise((resolve, reject) => {
       checkKey(key);
       const text = encode(value);
       if (isFlaw(text)) throw new TypeError(`the value cannot be stored: ${text.reason}, at ${text.path}`);
-      return { keys: [key], text, options };
-    }) as Promise<Stored>;
+      const targets = { keys: [key], tags: [], all: false };
+      const scope = this.#session.enter();
+      if (scope === undefined) throw invalidationError("unconfigured", targets);
+      const { core, exports } = scope.instance;
+      const { tags, ttl, swr, staleIfError } = callOptions(exports, "Set", options);
+      const operation = new WriteOperation({ resolve, reject }, targets, text);
+      scope.start(operation, () =>
+        core.beginSet(
+          scope.request,
+          this.#session.cache,
+          scope.link.id,
+          this.#place.path(exports),
+          key,
+          text.kind,
+          sizeOf(text.text),
+          tags,
+          ttl,
+          swr,
+          staleIfError,
+          scope.anchor !== undefined,
+          Date.now(),
+        ),
+      );
+    });
   }
 
   delete(key: string): Promise<Invalidated> {
-    return this.#write(() => {
+    return this.#end(false, () => {
       checkKey(key);
-      return { keys: [key] };
-    }) as Promise<Invalidated>;
+      return { keys: [key], tags: [], all: false };
+    });
   }
 
   invalidate(what: Invalidation): Promise<Invalidated> {
-    return this.#write(() => ({ keys: keysOf(what) })) as Promise<Invalidated>;
+    return this.#end(false, () => checkTargets(what));
+  }
+
+  expire(what: Invalidation): Promise<Invalidated> {
+    return this.#end(true, () => checkTargets(what));
+  }
+
+  mutate<T>(what: Invalidation, fn: () => T | Promise<T>, options?: MutateOptions): Promise<Mutated<T>> {
+    return new Promise<unknown>((resolve, reject) => {
+      const { keys, tags, all } = checkTargets(what);
+      if (typeof fn !== "function") {
+        throw new TypeError(`the callback must be a function, got ${typeName(fn)}`);
+      }
+      const operation = new MutateOperation({ resolve, reject }, { keys, tags, all }, () => fn());
+      const scope = this.#session.enter();
+      if (scope === undefined) {
+        operation.unavailable();
+        return;
+      }
+      const { core, exports } = scope.instance;
+      const { timeout } = callOptions(exports, "Mutate", options);
+      scope.start(operation, () =>
+        core.beginMutate(
+          scope.request,
+          this.#session.cache,
+          scope.link.id,
+          this.#place.path(exports),
+          [...keys],
+          [...tags],
+          all,
+          timeout,
+          scope.anchor !== undefined,
+          Date.now(),
+        ),
+      );
+    }) as Promise<Mutated<T>>;
+  }
+
+  namespace(name: string): CacheClient {
+    return new CacheClient(this.#session, this.#place.within(name));
   }
 
   stats(): Stats {
-    const found = this.#home.existing(this.#env);
+    const found = this.#session.existing();
     return found === undefined ? NO_STATS : (found.instance.core.stats(found.link.id) as Stats);
   }
 
   get connection(): Connection {
-    const found = this.#home.existing(this.#env);
+    const found = this.#session.existing();
     return found === undefined ? IDLE : (found.instance.core.snapshot(found.link.id) as Connection);
   }
 
@@ -137,23 +187,27 @@ export class CacheClient implements Contract {
       }
       const signal = signalOf(options);
       signal?.throwIfAborted();
-      let instance: Instance | undefined;
-      const checkTtl = (ttl: unknown) =>
-        instance === undefined ? Number.NaN : callOption(instance.exports, "ttl", ttl);
-      const operation = new ReadOperation({ resolve, reject }, load, detailed, checkTtl);
-      const scope = this.#enter();
+      const operation = new ReadOperation({ resolve, reject }, load, detailed);
+      const scope = this.#session.enter();
       if (scope === undefined) {
         operation.passThrough();
       } else {
-        instance = scope.instance;
-        const { ttl } = callOptions(instance.exports, options);
+        const { core, exports } = scope.instance;
+        operation.exports = exports;
+        const given: CallOptions = callOptions(exports, "Read", options);
         scope.start(operation, () =>
-          scope.instance.core.beginRead(
+          core.beginRead(
             scope.request,
-            this.#home.cache,
+            this.#session.cache,
             scope.link.id,
+            this.#place.path(exports),
             key,
-            ttl,
+            given.tags,
+            given.ttl,
+            given.swr,
+            given.staleIfError,
+            given.leaseWait,
+            given.freshness,
             load !== undefined,
             scope.anchor !== undefined,
             Date.now(),
@@ -164,108 +218,27 @@ export class CacheClient implements Contract {
     });
   }
 
-  #write(
-    prepare: () => { keys: readonly string[]; text?: Text; options?: WriteOptions | undefined },
-  ): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      const { keys, text, options } = prepare();
-      const scope = this.#enter();
-      if (scope === undefined) throw invalidationError("unconfigured", keys);
-      const { ttl, signal } = callOptions(scope.instance.exports, options);
-      if (signal !== undefined) throw new TypeError('unknown option "signal": known are ttl');
-      const operation = new WriteOperation({ resolve, reject }, keys, text);
+  #end(soft: boolean, prepare: () => Named): Promise<Invalidated> {
+    return new Promise<unknown>((resolve, reject) => {
+      const targets = prepare();
+      const scope = this.#session.enter();
+      if (scope === undefined) throw invalidationError("unconfigured", targets);
+      const { core, exports } = scope.instance;
+      const operation = new WriteOperation({ resolve, reject }, targets, undefined);
       scope.start(operation, () =>
-        scope.instance.core.beginWrite(
+        core.beginInvalidate(
           scope.request,
-          this.#home.cache,
+          this.#session.cache,
           scope.link.id,
-          [...keys],
-          text?.kind ?? "",
-          text === undefined ? 0 : sizeOf(text.text),
-          ttl,
+          this.#place.path(exports),
+          [...targets.keys],
+          [...targets.tags],
+          targets.all,
+          soft,
           scope.anchor !== undefined,
           Date.now(),
         ),
       );
-    });
+    }) as Promise<Invalidated>;
   }
-
-  /** The scope that a call belongs to; `undefined`: the cache cannot work here. */
-  #enter(): Scope | undefined {
-    try {
-      // At module scope the clock of Workers stands at 0, and I/O and timers throw.
-      if (Date.now() === 0) {
-        this.#home.warn(
-          "module-scope",
-          "the cache was called while a module loads, where there is no I/O: it runs callbacks",
-        );
-        return undefined;
-      }
-      const instance = this.#home.prepare();
-      const link = this.#home.link(this.#env);
-      const known = this.#scope;
-      if (known !== undefined && known.instance === instance && known.link === link) return known;
-      const anchor = this.#anchor();
-      const scope = new Scope(instance, link, anchor, {
-        emit: (event) => this.#home.emit(event),
-        trapped: () =>
-          this.#home.warn(
-            "trapped",
-            "the core has failed; calls under way go on uncached, and it is made anew",
-          ),
-      });
-      this.#scope = scope;
-      // A client without a context may serve many requests, also one that was given an env: what shares a scope is what
-      // begins in one turn.
-      if (this.#context === undefined) {
-        queueMicrotask(() => {
-          if (this.#scope === scope) this.#scope = undefined;
-        });
-      }
-      return scope;
-    } catch (error) {
-      this.#home.warn(
-        "unavailable",
-        `the cache runs callbacks: ${error instanceof Error ? error.message : "it cannot start"}`,
-      );
-      return undefined;
-    }
-  }
-
-  #anchor(): ((promise: Promise<unknown>) => void) | undefined {
-    const context = this.#context;
-    if (typeof context?.waitUntil === "function") return (promise) => context.waitUntil(promise);
-    return currentHost().waitUntil();
-  }
-}
-
-/** A key over so many bytes cannot be stored everywhere. */
-const MAX_KEY_BYTES = 32_000;
-
-function checkKey(key: unknown): asserts key is string {
-  if (typeof key !== "string") throw new TypeError(`a key must be a string, got ${typeName(key)}`);
-  // Two keys with different lone surrogates would be the same in UTF-8.
-  if (!key.isWellFormed())
-    throw new TypeError("a key must be well-formed Unicode, got one with a lone surrogate");
-  if (key.length * 3 > MAX_KEY_BYTES && sizeOf(key) > MAX_KEY_BYTES) {
-    throw new TypeError(`a key must be at most ${MAX_KEY_BYTES} bytes of UTF-8, got ${sizeOf(key)}`);
-  }
-}
-
-function keysOf(what: Invalidation): readonly string[] {
-  if (typeof what !== "object" || what === null) {
-    throw new TypeError(`what to invalidate must be an object with keys, got ${typeName(what)}`);
-  }
-  for (const name of Object.keys(what)) {
-    if (name !== "keys")
-      throw new TypeError(`unknown option ${JSON.stringify(name.slice(0, 40))}: known are keys`);
-  }
-  const { keys } = what;
-  if (!Array.isArray(keys) || keys.length === 0) {
-    throw new TypeError(
-      `option "keys" must be a list of at least one key, got ${Array.isArray(keys) ? "an empty list" : typeName(keys)}`,
-    );
-  }
-  for (const key of keys) checkKey(key);
-  return keys;
 }

@@ -1,7 +1,7 @@
 /** The contract of the service that Leeward comes from, for code that is written against it. */
 import { createCache } from "./cache.ts";
 import type { Cache, CacheEvent, Invalidated, Load, RedisCacheOptions } from "./index.d.ts";
-import { typeName } from "./options.ts";
+import { typeName } from "./type-name.ts";
 
 /** Made on first use: at module scope this file does nothing. */
 let cache: Cache | undefined;

@@ -1,5 +1,6 @@
 /** Leeward's own errors: real Errors, told by brand. No class, since two copies of the package would have two. */
 import type { ErrorKind, InvalidationError, LeewardError } from "./index.d.ts";
+import type { Named } from "./names.ts";
 
 const BRAND = Symbol.for("leeward.error");
 
@@ -29,17 +30,23 @@ const MESSAGES: Record<NotApplied, string> = {
   unconfigured: "impossible without a usable Redis; for",
 };
 
-export function invalidationError(why: NotApplied, keys: readonly string[]): InvalidationError {
-  const count = `${keys.length} ${keys.length === 1 ? "key" : "keys"}`;
-  const error = branded<InvalidationError>(`invalidation ${MESSAGES[why]} ${count}`, {
+export function invalidationError(why: NotApplied, { keys, tags, all }: Named): InvalidationError {
+  const parts = [...counted(keys, "key"), ...counted(tags, "tag"), ...(all ? ["the whole namespace"] : [])];
+  const error = branded<InvalidationError>(`invalidation ${MESSAGES[why]} ${parts.join(", ")}`, {
     name: "InvalidationError",
     code: why === "unconfigured" ? "unconfigured" : `invalidation-${why}`,
     kind: why === "unconfigured" ? "config" : "invalidation",
     retryable: why === "pending",
     state: why === "pending" ? "pending" : "refused",
     keys,
+    tags,
+    all,
   });
   // For programs, not for logs: a logger that prints an error's fields would print keys.
-  Object.defineProperty(error, "keys", { enumerable: false });
+  for (const name of ["keys", "tags", "all"]) Object.defineProperty(error, name, { enumerable: false });
   return error;
+}
+
+function counted({ length }: readonly string[], what: string): string[] {
+  return length === 0 ? [] : [`${length} ${what}${length === 1 ? "" : "s"}`];
 }

@@ -32,8 +32,11 @@ type StorableJson<T> = T extends string | number | boolean | null | undefined
         ? T
         : never;
 
-/** How a call was answered: from Redis, by the callback after a look in Redis, or by the callback without Redis. */
-export type Outcome = "hit" | "miss" | "bypass";
+/**
+ * How a call was answered: from Redis, fresh (`hit`) or no longer so (`stale`); by the callback after a look in Redis (`miss`),
+ * or without Redis (`bypass`).
+ */
+export type Outcome = "hit" | "stale" | "miss" | "bypass";
 
 /** The kind of a failure; stable, meant for programs. */
 export type ErrorKind =
@@ -45,7 +48,8 @@ export type ErrorKind =
   | "auth"
   | "decode"
   | "too-large"
-  | "invalidation";
+  | "invalidation"
+  | "callback";
 
 /** What the callback gets. */
 export interface Fill {
@@ -58,15 +62,55 @@ export interface Fill {
   ttl(ttl: Duration): void;
   /** The value is returned, not stored; the key is passed through for a bounded time, as for any value that cannot be. */
   skip(): void;
+  /**
+   * Declares more tags of the value being computed, for tags that only the data tell. At most 64 in all calls.
+   *
+   * **Await it before reading the data** that the tags stand for: then their versions are known, and an invalidation of them
+   * from that moment on keeps the value from being stored. Data read before is not covered. Nothing is asked of Redis unless
+   * it is awaited, and nothing when the versions are known already, as they are once this isolate has seen them on the key.
+   * Not awaited, it is declared only: a value whose tags' versions were not known before the callback started is returned,
+   * not stored, and the next miss reads them first. Never rejects because of the cache.
+   *
+   * @throws a `TypeError`, at once, for what is no list of tags.
+   */
+  tags(names: readonly string[]): PromiseLike<void>;
 }
 
 /** Computes the value of a key. Its own error reaches the caller as the same object. */
 export type Load<T> = (fill: Fill) => T | Promise<T>;
 
-/** Options of one read. */
-export interface ReadOptions {
-  /** Time to live of what this call stores. Default: the cache's `ttl`. Range: 1 ms to 30 days. */
+/** How long what a call stores lives, where it differs from the cache's own. */
+export interface LifeOptions {
+  /** Time to live: so long it is fresh. Default: the cache's `ttl`. Range: 1 ms to 30 days. */
   ttl?: Duration | undefined;
+  /**
+   * Stale while revalidate: so long after its `ttl`, or after `expire`, it may be served once more while it is refreshed behind
+   * the answer, by one of all isolates. Default: the cache's `swr`. Range: 0 (off) to 30 days. A reader's own bound counts, too:
+   * the smaller of the entry's and the reader's.
+   */
+  swr?: Duration | undefined;
+  /**
+   * So long after its `ttl`, or after `expire`, it may be served in place of an error of the callback; an event of the kind
+   * `callback` tells. Default: the cache's `staleIfError`. Range: 0 (off) to 30 days. Bounded by the reader as `swr` is.
+   */
+  staleIfError?: Duration | undefined;
+  /**
+   * What the value depends on: `invalidate({ tags })` ends it with all others that carry the tag, at the cost of one command.
+   * A stored value that lacks one of a reader's tags is a miss. At most 64, each 1 to 512 bytes of UTF-8, well-formed; of the
+   * client's namespace. Default: none.
+   */
+  tags?: readonly string[] | undefined;
+}
+
+/** Options of a read without a callback. */
+export interface LookOptions {
+  /** As in `LifeOptions`: a stored value that lacks one of them is none. */
+  tags?: readonly string[] | undefined;
+  /**
+   * `"strict"`: nothing stale, whatever `swr` and `staleIfError` say, and nothing from another request but what Redis has
+   * confirmed, also while it is down. Without a callback that is so in any case. Default: as those options allow.
+   */
+  freshness?: "strict" | undefined;
   /**
    * Ends this caller's wait: the call rejects with `signal.reason`. It ends nobody else's: a callback that other requests
    * wait for goes on.
@@ -74,10 +118,29 @@ export interface ReadOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** Options of one read. */
+export interface ReadOptions extends LifeOptions, LookOptions {
+  tags?: readonly string[] | undefined;
+  /**
+   * How long to wait, on a miss, for another isolate that computes the value already, before running the callback all the same.
+   * Saves callbacks, costs latency. Default: the cache's `leaseWait`. Range: 0 (off) to 30 s.
+   */
+  leaseWait?: Duration | undefined;
+  /** `true`: what is stored will not do; the callback runs, and its value is stored. Default `false`. Beats `freshness`. */
+  forceFresh?: boolean | undefined;
+}
+
 /** Options of `set`. */
-export interface WriteOptions {
-  /** Time to live of the value. Default: the cache's `ttl`. Range: 1 ms to 30 days. */
-  ttl?: Duration | undefined;
+export interface WriteOptions extends LifeOptions {}
+
+/** Options of `mutate`. */
+export interface MutateOptions {
+  /**
+   * How long the callback is expected to take at most. For so long, counted from the call, marks in Redis keep every isolate from
+   * serving and storing what the call covers, should the callback never end or its isolate die; a callback that takes longer is
+   * not ended, but not covered any more until it ends. Default 10 s. Range: 1 ms to 5 min.
+   */
+  timeout?: Duration | undefined;
 }
 
 /** The answer of `lookup`. */
@@ -110,14 +173,43 @@ export type BypassReason =
   | "pass-through"
   | "unavailable";
 
-/** What to invalidate. At least one key. */
-export interface Invalidation {
-  keys: readonly string[];
+/** What an invalidation is about: keys, tags, or the whole namespace of the client. At least one of them. */
+export type Invalidation = Targets &
+  ({ keys: readonly string[] } | { tags: readonly string[] } | { all: true });
+
+interface Targets {
+  keys?: readonly string[] | undefined;
+  /** As in `LifeOptions`, and as many as you like. */
+  tags?: readonly string[] | undefined;
+  /**
+   * Everything in the namespace, and in all namespaces within it, by one command; for a client without a namespace, everything
+   * under the cache's prefix. Default `false`.
+   */
+  all?: boolean | undefined;
 }
 
-/** An invalidation that Redis has acknowledged for every key: no read that starts later, in any isolate, returns older data. */
+/** Redis has acknowledged it for everything that was named: no read that starts later, in any isolate, returns older data. */
 export interface Invalidated {
   readonly state: "applied";
+}
+
+/** An invalidation that is not applied; the error tells what of it and why. */
+export interface NotInvalidated {
+  readonly state: "pending" | "refused";
+  readonly error: InvalidationError;
+}
+
+/** The answer of `mutate`. */
+export interface Mutated<T> {
+  /** What the callback returned. */
+  readonly value: T;
+  /** What became of the invalidation after it. */
+  readonly invalidation: Invalidated | NotInvalidated;
+  /**
+   * Whether marks kept every isolate from serving and storing what is covered while the callback ran. `false` when Redis could
+   * not be reached or refused them: then only the invalidation before and after guards it.
+   */
+  readonly marked: boolean;
 }
 
 /** The answer of `set`. The old entry is gone in any case. */
@@ -153,8 +245,10 @@ export interface Connection {
 
 /** Counters of this isolate since it started, for one connection. */
 export interface Stats {
-  /** Reads answered from Redis. */
+  /** Reads answered from Redis, fresh. */
   readonly hits: number;
+  /** Reads answered from Redis, no longer fresh. */
+  readonly stale: number;
   /** Reads that Redis had no valid entry for. */
   readonly misses: number;
   /** Reads that went past Redis: it was disabled, down, late or failing. */
@@ -171,7 +265,7 @@ export interface Stats {
   readonly fillsFailed: number;
   /** Values that could not be stored. */
   readonly unstorable: number;
-  /** Drops that Redis acknowledged, for each key; repeated ones count again. */
+  /** Drops that Redis acknowledged, for each key, tag and namespace; repeated ones count again. */
   readonly invalidationsApplied: number;
   /** Calls that ended with an invalidation pending. */
   readonly invalidationsPending: number;
@@ -193,7 +287,7 @@ interface EventBase {
   readonly request: number;
 }
 
-/** One tagged union serves logs, metrics and tests. Keys are a short hash unless `debug` is set; never a value or a token. */
+/** One tagged union serves logs, metrics and tests. Keys and tags are a short hash unless `debug` is set; never a value or a token. */
 export type CacheEvent =
   | (EventBase & {
       /** `connect` runs: this request's operation is the attempt. */
@@ -242,15 +336,31 @@ export type CacheEvent =
       readonly reason: string;
     })
   | (EventBase & {
+      /** An invalidation, an expiry, or what a `mutate` or a `set` ended. */
       readonly type: "invalidation";
       readonly keys: readonly string[];
+      readonly tags: readonly string[];
+      /** The path of the namespace that is ended as a whole, "" for everything under the prefix; `null` for none. */
+      readonly namespace: string | null;
       readonly state: "applied" | "pending" | "refused";
       readonly reason: string | null;
       /** Sent again after its call had ended. */
       readonly replay: boolean;
     })
   | (EventBase & {
-      /** The cache cannot do its work at all: bad configuration, no wasm, a trapped instance. Said once for each cause. */
+      /** The wait for another isolate's callback (`leaseWait`) has ended. */
+      readonly type: "lease";
+      readonly key: string;
+      /** Milliseconds. */
+      readonly waited: number;
+      /** `filled`: its value was there. `taken`: it gave up, and this isolate computes. `timed-out`: the wait was over. */
+      readonly outcome: "filled" | "taken" | "timed-out";
+    })
+  | (EventBase & {
+      /**
+       * The cache cannot do its work at all: bad configuration, no wasm, a trapped instance; or not all of it: scripts are
+       * refused for this token. Said once for each cause.
+       */
       readonly type: "warning";
       readonly code: string;
       readonly message: string;
@@ -267,6 +377,12 @@ export interface CacheOptions {
   version?: string | undefined;
   /** Time to live. Default 60 s. Range: 1 ms to 30 days. */
   ttl?: Duration | undefined;
+  /** See `LifeOptions`. Default 0: nothing stale is served while it is refreshed. Range: 0 to 30 days. */
+  swr?: Duration | undefined;
+  /** See `LifeOptions`. Default 0: an error of the callback is the answer. Range: 0 to 30 days. */
+  staleIfError?: Duration | undefined;
+  /** See `ReadOptions`. Default 0: nobody waits for another isolate. Range: 0 to 30 s. */
+  leaseWait?: Duration | undefined;
   timeout?:
     | {
         /** How long a read waits for Redis before the callback runs. Default 250 ms. Range: 1 ms to 30 s. */
@@ -304,11 +420,13 @@ export interface CacheClient {
   getOrSet<T>(key: string, load: Load<T> & Load<Storable<T>>, options?: ReadOptions): Promise<T>;
   /** As `getOrSet`, with the outcome of this one call. Without `load` it only looks. */
   lookup<T>(key: string, load: Load<T> & Load<Storable<T>>, options?: ReadOptions): Promise<Lookup<T>>;
-  lookup<T = unknown>(key: string): Promise<Lookup<T | undefined>>;
+  lookup<T = unknown>(key: string, load?: undefined, options?: LookOptions): Promise<Lookup<T | undefined>>;
   /** The stored value, else `undefined`, also while Redis cannot be reached. `lookup` tells the difference. */
-  get<T = unknown>(key: string): Promise<T | undefined>;
+  get<T = unknown>(key: string, options?: LookOptions): Promise<T | undefined>;
   /**
-   * Ends the stored entry and stores a new one.
+   * Ends the stored entry and stores a new one. Never blindly: after a read of the key by the same client (one made by
+   * `cache.for(env, ctx)`, with the tags that are given here) it is stored only if nothing was invalidated since, in one request;
+   * else in two, as if the value had been read when the call began.
    *
    * @throws a `TypeError` for a value that cannot be stored, before any work; one that is too large (4 MiB encoded) ends the
    * entry and gives `stored: false`.
@@ -318,14 +436,38 @@ export interface CacheClient {
   /** `invalidate` for one key. */
   delete(key: string): Promise<Invalidated>;
   /**
-   * Ends what is stored for the keys, in every build. When it resolves, no read that starts later, in any isolate, returns
-   * data read before.
+   * Ends what is stored for the keys, with the tags, or in the namespace, in every build. When it resolves, no read that
+   * starts later, in any isolate, returns data read before. One command for each key and tag, and for `all`.
    *
-   * @throws InvalidationError, `state: "pending"`: Redis has not acknowledged all keys; it is sent again in the background
-   * and before any read of them, and until then this isolate serves nothing stored for them. `state: "refused"`: it cannot
+   * @throws a `TypeError` when nothing or anything else is named, before any work.
+   * @throws InvalidationError, `state: "pending"`: Redis has not acknowledged all of it; it is sent again in the background
+   * and before any read that it covers, and until then this isolate serves nothing stored of it. `state: "refused"`: it cannot
    * be carried out (no configuration, read-only token).
    */
   invalidate(what: Invalidation): Promise<Invalidated>;
+  /**
+   * As `invalidate`, but what is stored becomes stale in place of ended: it is served within `swr` and `staleIfError`, and to
+   * nobody else. The same answers and errors.
+   */
+  expire(what: Invalidation): Promise<Invalidated>;
+  /**
+   * Runs `fn`, which changes the source of what is named, between two invalidations. While it runs, marks in Redis keep every
+   * isolate from serving what the call covers and from storing what was read meanwhile, so that no read that began before
+   * the change outlives it. `fn` runs exactly once, whatever the cache does: without Redis it runs unmarked, and `invalidation`
+   * tells.
+   *
+   * @throws `fn`'s own error, the same object; everything is invalidated then, too. A `TypeError` for bad arguments, before
+   * any work.
+   */
+  mutate<T>(what: Invalidation, fn: () => T | Promise<T>, options?: MutateOptions): Promise<Mutated<T>>;
+  /**
+   * The same interface for keys and tags of a namespace of their own: `invalidate({ all: true })` of it ends them all by one
+   * command. Namespaces nest, and the outer one's end ends the inner ones; at most 4 deep. Connection, options and request are
+   * those of this client. Does no I/O.
+   *
+   * @throws a `TypeError`, at once, for what is no name: 1 to 64 characters, well-formed, none of them a control character.
+   */
+  namespace(name: string): CacheClient;
   /** Counters of this isolate. */
   stats(): Stats;
   /** The isolate's connection. */
@@ -344,6 +486,8 @@ export interface Cache extends CacheClient {
    * request. Without `ctx` (and without "cloudflare:workers") nothing is shared between requests and fills are awaited.
    */
   for(env?: unknown, ctx?: ExecutionContextLike): CacheClient;
+  /** As a client's, and `for` is there, too: `cache.namespace("eu").for(env, ctx)` is `cache.for(env, ctx).namespace("eu")`. */
+  namespace(name: string): Cache;
 }
 
 /** Makes a cache. Does no I/O, reads nothing, never throws: fit for module scope. */
@@ -360,10 +504,14 @@ export interface LeewardError extends Error {
 export interface InvalidationError extends LeewardError {
   readonly name: "InvalidationError";
   readonly code: "invalidation-pending" | "invalidation-refused" | "unconfigured";
-  /** `pending`: it will be sent again. `refused`: at least one of the keys will not. */
+  /** `pending`: it will be sent again. `refused`: at least a part of it will not. */
   readonly state: "pending" | "refused";
-  /** The keys that are not acknowledged, as given. Not enumerable: a logger does not print them. */
+  /** The keys that are not acknowledged, as given. Not enumerable, nor are the next two: a logger does not print them. */
   readonly keys: readonly string[];
+  /** The tags that are not acknowledged. */
+  readonly tags: readonly string[];
+  /** Whether the namespace as a whole is not acknowledged. */
+  readonly all: boolean;
 }
 
 /** Whether `error` is Leeward's, of whatever copy of the package. */

@@ -2,6 +2,8 @@
 import type { Core } from "leeward-glue";
 import type { CacheOptions } from "./index.d.ts";
 import type { Exports } from "./isolate.ts";
+import { checkTags, MAX_TAGS } from "./names.ts";
+import { typeName } from "./type-name.ts";
 
 /** What only the driver can use. */
 const HOST_OPTIONS: Readonly<Record<string, string>> = {
@@ -29,27 +31,67 @@ function give(core: Core, prefix: string, options: object): void {
   }
 }
 
-/** The options of one read or `set`, checked. */
+/** Which call options are given to. */
+export type CallName = "Read" | "Set" | "Mutate";
+
+/** How fresh a read's value must be, as the core is told. */
+const STRICT = 1;
+const FORCED = 2;
+
+/** The options of one call, checked. Durations in milliseconds, NaN: the cache's own. */
 export interface CallOptions {
-  /** NaN: the cache's own. */
   readonly ttl: number;
-  readonly signal: AbortSignal | undefined;
+  readonly swr: number;
+  readonly staleIfError: number;
+  readonly leaseWait: number;
+  readonly timeout: number;
+  readonly tags: string[] | undefined;
+  readonly freshness: number;
 }
 
-const DEFAULTS: CallOptions = { ttl: Number.NaN, signal: undefined };
+const DEFAULTS: CallOptions = {
+  ttl: Number.NaN,
+  swr: Number.NaN,
+  staleIfError: Number.NaN,
+  leaseWait: Number.NaN,
+  timeout: Number.NaN,
+  tags: undefined,
+  freshness: 0,
+};
+
+type Mutable = { -readonly [K in keyof CallOptions]: CallOptions[K] };
 
 /** Throws a TypeError that names option, value and what is allowed. */
-export function callOptions(exports: Exports, options: unknown): CallOptions {
+export function callOptions(exports: Exports, call: CallName, options: unknown): CallOptions {
   if (options === undefined) return DEFAULTS;
   if (typeof options !== "object" || options === null) throw new TypeError("options must be an object");
-  let ttl = Number.NaN;
-  let signal: AbortSignal | undefined;
+  const given: Mutable = { ...DEFAULTS };
   for (const [name, value] of Object.entries(options)) {
-    if (value === undefined) continue;
-    if (name === "signal" && isSignal(value)) signal = value;
-    else ttl = callOption(exports, name, value);
+    if (value !== undefined && !(call !== "Mutate" && takeOption(given, call, name, value))) {
+      // The core knows no other names than those of durations: whatever it takes is one of `given`.
+      given[name as "ttl"] = callOption(exports, call, name, value);
+    }
   }
-  return { ttl, signal };
+  return given;
+}
+
+/** Takes an option that is no duration; `false`: it is none of them, or a bad one, of which the core says what is wrong. */
+function takeOption(given: Mutable, call: CallName, name: string, value: unknown): boolean {
+  if (name === "tags") {
+    given.tags = checkTags(value, MAX_TAGS);
+    return true;
+  }
+  if (call !== "Read") return false;
+  if (name === "forceFresh" && typeof value === "boolean") {
+    if (value) given.freshness = FORCED;
+    return true;
+  }
+  if (name === "freshness" && value === "strict") {
+    given.freshness = Math.max(given.freshness, STRICT);
+    return true;
+  }
+  // Taken by `signalOf`, before there is a core.
+  return name === "signal" && isSignal(value);
 }
 
 /** The signal among the options, if it is one. */
@@ -59,11 +101,12 @@ export function signalOf(options: unknown): AbortSignal | undefined {
 }
 
 /** One option that is a duration, in milliseconds. */
-export function callOption({ Core }: Exports, name: string, value: unknown): number {
+export function callOption({ Core, Call }: Exports, call: CallName, name: string, value: unknown): number {
+  const kind = Call[call];
   try {
-    if (typeof value === "number") return Core.readOptionNumber(name, value, String(value));
-    if (typeof value === "string") return Core.readOptionText(name, value);
-    return Core.readOptionOther(name, typeof value === "boolean" ? String(value) : typeName(value));
+    if (typeof value === "number") return Core.callOptionNumber(kind, name, value, String(value));
+    if (typeof value === "string") return Core.callOptionText(kind, name, value);
+    return Core.callOptionOther(kind, name, typeof value === "boolean" ? String(value) : typeName(value));
   } catch (message) {
     throw typeof message === "string" ? new TypeError(message) : message;
   }
@@ -76,9 +119,4 @@ function isSignal(value: unknown): value is AbortSignal {
     typeof (value as AbortSignal).aborted === "boolean" &&
     typeof (value as AbortSignal).addEventListener === "function"
   );
-}
-
-export function typeName(value: unknown): string {
-  if (value === null) return "null";
-  return Array.isArray(value) ? "an array" : typeof value;
 }

@@ -6,13 +6,19 @@
 import { post, ReplyTooLarge } from "./http.ts";
 import type { CacheEvent, Outcome } from "./index.d.ts";
 import { type Instance, type Link, nextRequest } from "./isolate.ts";
-import { BackgroundOperation, type Operation, ReadOperation, WriteOperation } from "./operation.ts";
+import { BackgroundOperation, type Operation } from "./operation.ts";
+import { ReadOperation } from "./read.ts";
 import { encode, isFlaw, type Kind, sizeOf, textOf } from "./value.ts";
+import { MutateOperation, type Refusal, WriteOperation } from "./write.ts";
 
 /** Runtimes take longer waits for none. */
 const MAX_WAIT = 2 ** 31 - 1;
 
-const OUTCOMES: readonly Outcome[] = ["hit", "miss", "bypass"];
+/** As the core numbers them. */
+const OUTCOMES: readonly Outcome[] = ["hit", "stale", "miss", "bypass"];
+const STATES = ["applied", "pending", "refused"] as const;
+
+const NOTHING = { keys: [], tags: [], all: false };
 
 /** What a scope needs to know of its cache. */
 export interface ScopeOwner {
@@ -124,6 +130,8 @@ export class Scope {
           this.#operations.set(id, operation);
         }
         const kept = operation;
+        // A refresh is in the background before its fill is.
+        if (kept.background !== undefined) return true;
         this.#keepAlive(
           new Promise<void>((resolve) => {
             kept.background = resolve;
@@ -145,7 +153,7 @@ export class Scope {
     switch (code) {
       case Code.Finished:
         this.#operations.delete(operation.id);
-        operation.background?.();
+        operation.finished();
         return;
       case Code.Await: {
         const target = core.target();
@@ -173,15 +181,16 @@ export class Scope {
         return;
       case Code.NotApplied:
         if (operation instanceof WriteOperation) {
-          operation.notApplied(core.keys(), core.pending(), core.disabled());
+          operation.notApplied(this.#refusal() ?? { why: "refused", missing: NOTHING });
         }
         return;
       default:
         if (operation instanceof ReadOperation) this.#performRead(code, operation);
+        else if (operation instanceof MutateOperation) this.#performMutate(code, operation);
     }
   }
 
-  #performRead(code: number, operation: ReadOperation): void {
+  #performMutate(code: number, operation: MutateOperation): void {
     const { core, exports } = this.instance;
     const { Code } = exports;
     const { id } = operation;
@@ -190,31 +199,68 @@ export class Scope {
         operation.run((ok) =>
           this.#tell(operation, () =>
             ok
-              ? core.callbackOk(id, operation.ttl, operation.skipped, Date.now())
+              ? core.callbackOk(id, Number.NaN, false, undefined, Date.now())
               : core.callbackErr(id, Date.now()),
           ),
         );
         return;
+      case Code.Mutated:
+        operation.mutated(core.marked(), this.#refusal());
+        return;
+      case Code.Throw:
+        operation.throwError();
+        return;
+    }
+  }
+
+  /** What the effect says of an invalidation; `undefined`: it is applied. */
+  #refusal(): Refusal | undefined {
+    const { core } = this.instance;
+    const state = STATES[core.state()];
+    if (state === undefined || state === "applied") return undefined;
+    const missing = { keys: core.missingKeys(), tags: core.missingTags(), all: core.missingAll() };
+    return { why: core.disabled() ? "unconfigured" : state, missing };
+  }
+
+  #performRead(code: number, operation: ReadOperation): void {
+    const { core, exports } = this.instance;
+    const { Code } = exports;
+    const { id } = operation;
+    switch (code) {
+      case Code.Run:
+        operation.run({
+          ended: (ok) =>
+            this.#tell(operation, () =>
+              ok
+                ? core.callbackOk(id, operation.ttl, operation.skipped, operation.declared, Date.now())
+                : core.callbackErr(id, Date.now()),
+            ),
+          tags: (names) => this.#tell(operation, () => core.tags(id, names, Date.now())),
+        });
+        return;
+      case Code.Tagged:
+        operation.tagged();
+        return;
       case Code.Cancel:
         operation.cancel(new DOMException("nobody waits for the value any more", "AbortError"));
         return;
-      case Code.DecodeReply: {
+      case Code.DecodeReply:
+      case Code.StashReply: {
+        const aside = code === Code.StashReply;
         const literal = this.#body?.subarray(core.start(), core.end());
-        const kind = core.kind();
+        const kind = core.kind() as Kind;
         const base64 = core.base64();
-        const ok = attempt(() => {
-          if (literal === undefined) throw new Error("the reply is gone");
-          operation.take({ kind: kind as Kind, text: textOf(literal, base64) });
-        });
+        const ok =
+          literal !== undefined &&
+          attempt(() => operation.take({ kind, text: textOf(literal, base64) }, aside));
         core.decoded(id, ok, Date.now());
         return;
       }
-      case Code.DecodeShared: {
+      case Code.DecodeShared:
+      case Code.StashShared: {
         const text = operation.textUnder(core.target());
-        const ok = attempt(() => {
-          if (text === undefined) throw new Error("the value is gone");
-          operation.take(text);
-        });
+        const aside = code === Code.StashShared;
+        const ok = text !== undefined && attempt(() => operation.take(text, aside));
         core.decoded(id, ok, Date.now());
         return;
       }
@@ -236,6 +282,9 @@ export class Scope {
           core.shared(),
           core.reason(),
         );
+        return;
+      case Code.ServeStash:
+        operation.serveStash(OUTCOMES[core.outcome()] ?? "stale", core.age(), core.stored(), core.shared());
         return;
       case Code.Throw:
         operation.throwError();

@@ -24,7 +24,9 @@ function describe(event: CacheEvent): string {
     case "unstorable":
       return `cannot store ${event.key}: ${event.path} ${event.reason}`;
     case "invalidation":
-      return `invalidation ${event.keys.join(", ")}: ${event.state}${because(event.reason)}${event.replay ? ", replayed" : ""}`;
+      return `invalidation ${[...event.keys, ...event.tags].join(", ")}: ${event.state}${because(event.reason)}${event.replay ? ", replayed" : ""}`;
+    case "lease":
+      return `waited ${event.waited} ms for another isolate's ${event.key}: ${event.outcome}`;
     case "warning":
       return `warning ${event.code}: ${event.message}`;
   }

@@ -47,6 +47,6 @@ pub use entry::{Header, Stamp, ValueKind};
 pub use error::{ErrorKind, Failure};
 pub use event::{Bypass, Event, EventKind, InvalidationState, LeaseOutcome, Outcome};
 pub use key::{Key, KeyKind, short_hash};
-pub use options::{CallKind, OptionError, OptionValue, Options, call_option};
+pub use options::{CallKind, MUTATE_TIMEOUT, OptionError, OptionValue, Options, call_option};
 pub use stats::Stats;
 pub use time::{Clock, Millis, Timestamp};

@@ -60,6 +60,8 @@ const TTL: (Millis, Millis) = (Millis::new(1), MAX_TTL);
 const STALE: (Millis, Millis) = (Millis::ZERO, MAX_TTL);
 const LEASE_WAIT: (Millis, Millis) = (Millis::ZERO, Millis::new(30_000));
 const MUTATE: (Millis, Millis) = (Millis::new(1), Millis::new(300_000));
+/// How long the callback of a `mutate` is expected to take at most, where nothing is said.
+pub const MUTATE_TIMEOUT: Millis = Millis::seconds(10);
 const WAIT: (Millis, Millis) = (Millis::new(1), Millis::new(30_000));
 const FLIGHT: (Millis, Millis) = (Millis::new(1), Millis::new(300_000));
 const CACHE_OPTIONS: &str = "prefix, version, ttl, swr, staleIfError, leaseWait, timeout.read, timeout.write, timeout.flight, url, token, onEvent, debug";

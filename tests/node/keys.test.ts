@@ -1,5 +1,5 @@
 /** Which keys there are, and that no two of them meet. */
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import { rejection, type Stage, startStage } from "./stage.ts";
 
 let stage: Stage;
@@ -39,7 +39,8 @@ test("every well-formed text is a key of its own", async () => {
     keys.map((_, i) => ({ outcome: "hit", value: { i } })),
   );
   const stored = (await stage.redis.command("KEYS", "*")) as string[];
-  expect([...stored].sort()).toEqual(keys.map((key) => `keys:k::${key}`).sort());
+  // Besides them there is the namespace that they all lie in.
+  expect([...stored].sort()).toEqual([...keys.map((key) => `keys:k::${key}`), "keys:n:"].sort());
 });
 
 test.for(Object.entries(GOOD))("%s can be set, found, invalidated and is then gone", async ([, key]) => {
@@ -103,18 +104,29 @@ describe("what is no key is refused before any work", () => {
   });
 
   test.for([
-    [undefined, /must be an object with keys, got undefined/],
-    ["key", /must be an object with keys, got string/],
-    [["key"], /unknown option "0": known are keys/],
-    [{}, /"keys" must be a list of at least one key, got undefined/],
-    [{ keys: [] }, /"keys" must be a list of at least one key/],
-    [{ keys: "key" }, /"keys" must be a list of at least one key, got string/],
-    [{ keys: ["key"], tag: "x" }, /unknown option "tag": known are keys/],
-  ] as const)("an invalidation of %j", async ([what, message]) => {
+    [undefined, /must be an object with keys, tags or all, got undefined/],
+    ["key", /must be an object with keys, tags or all, got string/],
+    [["key"], /unknown option "0": known are keys, tags, all/],
+    [{}, /must be at least one key, one tag, or all, got nothing/],
+    [{ keys: [], tags: [], all: false }, /must be at least one key, one tag, or all, got nothing/],
+    [{ keys: "key" }, /"keys" must be a list of keys, got string/],
+    [{ tags: "tag" }, /"tags" must be a list of texts of 1 to 512 bytes of UTF-8, got a text/],
+    [{ keys: ["key"], tags: ["a", 7] }, /"tags" must be a list of texts .*, got a list with number/],
+    [{ tags: [""] }, /"tags" must be a list of texts .*, got an empty text/],
+    [{ tags: ["x".repeat(513)] }, /"tags" must be a list of texts .*, got one of 513 bytes/],
+    [{ tags: ["\ud800"] }, /"tags" must be a list of texts .*, got one with a lone surrogate/],
+    [{ all: "yes" }, /"all" must be true or false, got string/],
+    [{ keys: ["key"], tag: "x" }, /unknown option "tag": known are keys, tags, all/],
+  ] as const)("an invalidation, an expiry or a mutate of %j", async ([given, message]) => {
     const { cache } = stage.cache();
-    const error = await rejection(cache.invalidate(what as { keys: string[] }));
-    expect(error).toBeInstanceOf(TypeError);
-    expect((error as TypeError).message).toMatch(message);
+    const what = given as { keys: string[] };
+    const fn = vi.fn();
+    for (const call of [cache.invalidate(what), cache.expire(what), cache.mutate(what, fn)]) {
+      const error = await rejection(call);
+      expect(error).toBeInstanceOf(TypeError);
+      expect((error as TypeError).message).toMatch(message);
+    }
+    expect(fn).not.toHaveBeenCalled();
     expect(stage.gateway.counters().httpRequests).toBe(0);
   });
 });

@@ -1,5 +1,5 @@
-/** Bad options: of a call, a rejected TypeError before any work; of a cache, one warning and callbacks that run. */
-import { type CacheOptions, createCache, type ReadOptions, type WriteOptions } from "leeward";
+/** Bad options of a cache: one warning and callbacks that run. */
+import { type CacheOptions, createCache } from "leeward";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { ofType, rejection, type Stage, startStage } from "./stage.ts";
 
@@ -10,108 +10,6 @@ beforeEach(async () => {
 
 const TTL = /option "ttl" must be a duration from 1 ms to 30 days, .*got /;
 
-describe("a bad option of a call", () => {
-  const BAD_TTLS: [unknown, string][] = [
-    [0, "got 0"],
-    [-1, "got -1"],
-    [0.5, "got 0.5"],
-    [Number.NaN, "got NaN"],
-    [Number.POSITIVE_INFINITY, "got inf"],
-    [30 * 86_400_000 + 1, "got 2592000001"],
-    ["31d", 'got "31d"'],
-    ["5 minutes", 'got "5 minutes"'],
-    ["0s", 'got "0s"'],
-    ["", 'got ""'],
-    ["-5m", 'got "-5m"'],
-    [true, "got true"],
-    [null, "got null"],
-    [{}, "got object"],
-    [["5m"], "got an array"],
-    [5n, "got bigint"],
-  ];
-
-  test.for(BAD_TTLS)("ttl: %s is named with its range", async ([bad, got]) => {
-    const { cache, events } = stage.cache();
-    const ttl = bad as number;
-    const load = vi.fn(() => 1);
-    const refused = await Promise.all([
-      rejection(cache.getOrSet("key", load, { ttl })),
-      rejection(cache.lookup("key", load, { ttl })),
-      rejection(cache.set("key", 1, { ttl })),
-    ]);
-    for (const error of refused) {
-      expect(error).toBeInstanceOf(TypeError);
-      expect((error as TypeError).message).toMatch(TTL);
-      expect((error as TypeError).message.toLowerCase()).toContain(got.toLowerCase());
-    }
-    expect(load).not.toHaveBeenCalled();
-    expect({ events, requests: stage.gateway.counters().httpRequests }).toEqual({ events: [], requests: 0 });
-  });
-
-  test.for([
-    [{ tll: "5m" }, /unknown option "tll": known are ttl, signal/],
-    [{ ttl: "5m", tags: ["a"] }, /unknown option "tags"/],
-    [{ ["x".repeat(500)]: 1 }, /unknown option "x{40}": known/],
-    [{ signal: "now" }, /option "signal" must be an AbortSignal, got "now"/],
-    [{ signal: {} }, /option "signal" must be an AbortSignal, got object/],
-    [null, /options must be an object/],
-    [5, /options must be an object/],
-    ["ttl", /options must be an object/],
-  ] as const)("%j is named with what there is", async ([options, message]) => {
-    const { cache, events } = stage.cache();
-    const load = vi.fn(() => 1);
-    const error = await rejection(cache.getOrSet("key", load, options as unknown as ReadOptions));
-    expect(error).toBeInstanceOf(TypeError);
-    expect((error as TypeError).message).toMatch(message);
-    expect(load).not.toHaveBeenCalled();
-    expect({ events, requests: stage.gateway.counters().httpRequests }).toEqual({ events: [], requests: 0 });
-  });
-
-  test("a set, which nothing can end, takes no signal", async () => {
-    const { cache } = stage.cache();
-    const options = { signal: AbortSignal.abort() } as WriteOptions;
-    const error = await rejection(cache.set("key", 1, options));
-    expect(error).toBeInstanceOf(TypeError);
-    expect((error as TypeError).message).toMatch(/unknown option "signal": known are ttl/);
-    expect(stage.gateway.counters().httpRequests).toBe(0);
-  });
-
-  test("a callback that is none is refused", async () => {
-    const { cache } = stage.cache();
-    for (const load of [undefined, null, 7, "value", {}]) {
-      const error = await rejection(cache.getOrSet("key", load as () => number));
-      expect((error as TypeError).message).toMatch(/the callback must be a function, got /);
-      if (load === undefined) continue;
-      expect(await rejection(cache.lookup("key", load as () => number))).toBeInstanceOf(TypeError);
-    }
-    expect(stage.gateway.counters().httpRequests).toBe(0);
-  });
-
-  test("fill.ttl() throws it inside the callback, and what the callback does with it counts", async () => {
-    const { cache } = stage.cache();
-    const error = await rejection(
-      cache.getOrSet("key", ({ ttl }) => {
-        ttl("5 minutes" as "5m");
-        return 1;
-      }),
-    );
-    expect((error as TypeError).message).toMatch(TTL);
-  });
-
-  test("an explicit undefined is the default", async () => {
-    const { cache } = stage.cache({
-      ttl: undefined,
-      prefix: undefined,
-      debug: undefined,
-      timeout: undefined,
-    });
-    const options = { ttl: undefined, signal: undefined };
-    expect(await cache.getOrSet("key", () => 1, options)).toBe(1);
-    expect(await cache.set("key", 2, { ttl: undefined })).toEqual({ state: "applied", stored: true });
-    expect(await cache.getOrSet("key", () => 3, options)).toBe(2);
-  });
-});
-
 describe("a bad option of a cache", () => {
   const BAD: [unknown, RegExp][] = [
     [{ ttl: "soon" }, TTL],
@@ -120,6 +18,10 @@ describe("a bad option of a cache", () => {
     [{ prefix: "a b" }, /option "prefix"/],
     [{ prefix: "x".repeat(65) }, /option "prefix"/],
     [{ version: 7 }, /option "version"/],
+    [{ swr: "31d" }, /option "swr" must be a duration from 0 ms to 30 days/],
+    [{ staleIfError: "1y" }, /option "staleIfError" must be a duration from 0 ms to 30 days/],
+    [{ leaseWait: "1m" }, /option "leaseWait" must be a duration from 0 ms to 30 s/],
+    [{ tags: ["a"] }, /unknown option "tags"/],
     [{ timeout: 100 }, /option "timeout" must be an object with read, write, flight/],
     [{ timeout: { read: "31s" } }, /option "timeout\.read" must be a duration from 1 ms to 30 s/],
     [{ timeout: { flight: "6m" } }, /option "timeout\.flight" must be a duration from 1 ms to 5 min/],

@@ -125,14 +125,15 @@ test("a set that overtakes a fill wins", async () => {
   expect(cache.stats()).toMatchObject({ fills: 1, fillsRefused: 1 });
 });
 
-test("of sets at the same time one wins, and all are acknowledged", async () => {
+test("of sets at the same time at most one is found, and all are acknowledged", async () => {
   const { cache } = stage.cache();
   const values = Array.from({ length: 20 }, (_, i) => i);
   const sets = await Promise.all(values.map((n) => cache.for().set("key", n)));
   expect(new Set(sets.map(({ state }) => state))).toEqual(new Set(["applied"]));
   const found = await cache.lookup<number>("key");
-  const stored = values.filter((n) => sets[n]?.stored);
-  expect(found.outcome === "hit" ? stored.includes(found.value ?? -1) : stored.length === 0).toBe(true);
+  const stored: unknown[] = values.filter((n) => sets[n]?.stored);
+  // One that is overtaken ends what was stored before it all the same, and then there may be none.
+  if (found.outcome === "hit") expect(stored).toContain(found.value);
 });
 
 test("a set that Redis does not acknowledge says so, and the old value is not served", async () => {

@@ -73,3 +73,9 @@ export async function rejection(promise: Promise<unknown>): Promise<unknown> {
 export function ofType<T extends CacheEvent["type"]>(events: readonly CacheEvent[], type: T) {
   return events.filter((event): event is Extract<CacheEvent, { type: T }> => event.type === type);
 }
+
+/** HTTP requests and Redis commands since `reset`, as the gateway counted them. */
+export function cost(gateway: Gateway): [requests: number, commands: number] {
+  const { httpRequests, redisCommands } = gateway.counters();
+  return [httpRequests, redisCommands];
+}

@@ -55,14 +55,21 @@ test.for([
   ["a lookup always finds", "Promise<Lookup<T | undefined>>", "Promise<Lookup<T>>"],
   [
     "options may have any name",
-    "export interface ReadOptions {",
-    "export interface ReadOptions {\n  [x: string]: unknown;",
+    "export interface ReadOptions extends LifeOptions, LookOptions {",
+    "export interface ReadOptions extends LifeOptions, LookOptions {\n  [x: string]: unknown;",
   ],
   [
     "there is another event",
     "export type CacheEvent =",
     'export type CacheEvent = (EventBase & { type: "hit" })',
   ],
+  [
+    "nothing may be invalidated",
+    "export type Invalidation = Targets &",
+    "export type Invalidation = Targets |",
+  ],
+  ["a mutate loses its value", "Promise<Mutated<T>>", "Promise<Mutated<unknown>>"],
+  ["a namespace cannot be bound", "namespace(name: string): Cache;", "namespace(name: string): CacheClient;"],
   ["an error is any value", "error is LeewardError", "error is any"],
 ] as const)("a contract by which %s does not", async ([, part, loosened]) => {
   const changed = contract.replaceAll(typeof part === "string" ? part : new RegExp(part, "gs"), loosened);

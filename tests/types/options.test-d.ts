@@ -1,5 +1,6 @@
 /** Options, events, errors and the old contract, as the compiler sees them. Checked by tsc alone; nothing here runs. */
 import {
+  type Cache,
   type CacheClient,
   type CacheEvent,
   type CacheOptions,
@@ -13,6 +14,8 @@ import {
   invalidateCache,
   isLeewardError,
   type LeewardError,
+  type Mutated,
+  type NotInvalidated,
   type Outcome,
   redisCache,
 } from "leeward";
@@ -99,15 +102,90 @@ cache.for().for();
 // @ts-expect-error: that is no context
 cache.for({}, {});
 
+// Options of reads and writes.
+cache.getOrSet("key", load, {
+  ...{ tags: ["a"], swr: "1m", staleIfError: "1h", leaseWait: 100, forceFresh: true, freshness: "strict" },
+});
+cache.getOrSet("key", load, { tags: ["a"] as const, freshness: undefined, forceFresh: undefined });
+cache.lookup("key", undefined, { tags: ["a"], freshness: "strict", signal: AbortSignal.timeout(5) });
+cache.get("key", { tags: ["a"], freshness: "strict", signal: AbortSignal.timeout(5) });
+cache.set("key", 1, { ttl: "5m", swr: "1m", staleIfError: "1h", tags: ["a"] });
+createCache({ swr: "1m", staleIfError: "1h", leaseWait: "1s" });
+// @ts-expect-error: a list of tags
+cache.getOrSet("key", load, { tags: "a" });
+// @ts-expect-error: tags are texts
+cache.getOrSet("key", load, { tags: [7] });
+// @ts-expect-error: there is no other word
+cache.getOrSet("key", load, { freshness: "fresh" });
+// @ts-expect-error: yes or no
+cache.getOrSet("key", load, { forceFresh: "yes" });
+// @ts-expect-error: nothing is computed
+cache.get("key", { ttl: "5m" });
+// @ts-expect-error: nothing is forced without a callback
+cache.lookup("key", undefined, { forceFresh: true });
+// @ts-expect-error: a set waits for nobody
+cache.set("key", 1, { leaseWait: 100 });
+// @ts-expect-error: tags are of values, not of caches
+createCache({ tags: ["a"] });
+
+// Tags that the callback declares.
+cache.getOrSet("key", async ({ tags }) => {
+  expectTypeOf(tags(["a"] as const)).toEqualTypeOf<PromiseLike<void>>();
+  expectTypeOf(await tags(["a"])).toEqualTypeOf<void>();
+  // @ts-expect-error: a list of tags
+  tags("a");
+  return 1;
+});
+
 // Invalidations.
 expectTypeOf(cache.invalidate({ keys: ["a"] as const })).toEqualTypeOf<Promise<Invalidated>>();
+expectTypeOf(cache.expire({ tags: ["a"] as const })).toEqualTypeOf<Promise<Invalidated>>();
 expectTypeOf(cache.delete("a")).toEqualTypeOf<Promise<Invalidated>>();
+cache.invalidate({ keys: ["a"], tags: ["b"] });
+cache.invalidate({ keys: ["a"], tags: undefined, all: false });
+cache.invalidate({ all: true });
 // @ts-expect-error: of what?
 cache.invalidate({});
+// @ts-expect-error: of nothing
+cache.invalidate({ all: false });
 // @ts-expect-error: a list of keys
 cache.invalidate({ keys: "a" });
-// @ts-expect-error: there is nothing else yet
-cache.invalidate({ keys: ["a"], tags: ["b"] });
+// @ts-expect-error: a list of tags
+cache.expire({ tags: "a" });
+// @ts-expect-error: there is nothing else
+cache.invalidate({ keys: ["a"], prefix: "b" });
+
+// Mutations.
+expectTypeOf(cache.mutate({ keys: ["a"] }, () => 7)).toEqualTypeOf<Promise<Mutated<number>>>();
+expectTypeOf(cache.mutate({ tags: ["a"] }, async () => new Date(), { timeout: "5s" })).toEqualTypeOf<
+  Promise<Mutated<Date>>
+>();
+export async function mutated() {
+  const { value, invalidation, marked } = await cache.mutate({ all: true }, () => "x" as const);
+  expectTypeOf(value).toEqualTypeOf<"x">();
+  expectTypeOf(marked).toBeBoolean();
+  if (invalidation.state === "applied") return undefined;
+  expectTypeOf(invalidation).toEqualTypeOf<NotInvalidated>();
+  expectTypeOf(invalidation.error.tags).toEqualTypeOf<readonly string[]>();
+  return invalidation.error.all;
+}
+// @ts-expect-error: of what?
+cache.mutate({}, load);
+// @ts-expect-error: a callback must be given
+cache.mutate({ keys: ["a"] });
+// @ts-expect-error: it gets nothing
+cache.mutate({ keys: ["a"] }, (fill: Fill) => fill.skip());
+// @ts-expect-error: there is no such option
+cache.mutate({ keys: ["a"] }, load, { ttl: 5 });
+
+// Namespaces are the same interface, bound or not.
+expectTypeOf(cache.namespace("a")).toEqualTypeOf<Cache>();
+expectTypeOf(cache.namespace("a").for({}, { waitUntil() {} })).toEqualTypeOf<CacheClient>();
+expectTypeOf(cache.for().namespace("a").namespace("b")).toEqualTypeOf<CacheClient>();
+// @ts-expect-error: a name
+cache.namespace();
+// @ts-expect-error: it is bound already
+cache.for().namespace("a").for();
 
 // Events are one union, told apart by their type.
 export function told(event: CacheEvent): unknown {
@@ -129,7 +207,11 @@ export function told(event: CacheEvent): unknown {
     case "unstorable":
       return expectTypeOf(event.path).toBeString();
     case "invalidation":
+      expectTypeOf(event.tags).toEqualTypeOf<readonly string[]>();
+      expectTypeOf(event.namespace).toEqualTypeOf<string | null>();
       return expectTypeOf(event.state).toEqualTypeOf<"applied" | "pending" | "refused">();
+    case "lease":
+      return expectTypeOf(event.outcome).toEqualTypeOf<"filled" | "taken" | "timed-out">();
     case "warning":
       return expectTypeOf(event.code).toBeString();
     // @ts-expect-error: there is no such event

@@ -1,0 +1,204 @@
+/** A read: the caller's promise, the callback, and the values between them. */
+import { Callback } from "./callback.ts";
+import { fillOf } from "./fill.ts";
+import type { Load, Lookup, Outcome } from "./index.d.ts";
+import type { Exports } from "./isolate.ts";
+import type { Operation, Settlers } from "./operation.ts";
+import type { Shared } from "./shared.ts";
+import { decode, type Text } from "./value.ts";
+
+/** Whom a read tells of its callback. */
+export interface Listener {
+  ended(ok: boolean): void;
+  /** The callback waits for the versions of these tags. */
+  tags(names: string[]): void;
+}
+
+const BYPASS = { age: 0, stored: false, shared: false, outcome: "bypass" } as const;
+
+export class ReadOperation implements Operation {
+  id = 0;
+  shared: Shared | undefined;
+  background: (() => void) | undefined;
+  text: Text | undefined;
+  value: unknown;
+  /** What the callback set in place of the option; NaN: nothing. */
+  ttl = Number.NaN;
+  skipped = false;
+  /** The tags that the callback has declared. */
+  declared: string[] | undefined;
+  /** Of the instance that checks what the callback asks for; `undefined`: there is none. */
+  exports: Exports | undefined;
+  /** All that it has waited for: a flight's value may be taken after its verdict. */
+  #awaited: Map<number, Shared> | undefined;
+  /** A stale value, in case that the callback fails. */
+  #stash: { readonly value: unknown } | undefined;
+  readonly #settlers: Settlers;
+  readonly #load: Load<unknown> | undefined;
+  /** Whether the caller wants the outcome, too. */
+  readonly #detailed: boolean;
+  readonly #callback = new Callback();
+  #listener: Listener | undefined;
+  /** Those in the callback who wait for versions of tags. */
+  #waiting: (() => void)[] | undefined;
+  #controller: AbortController | undefined;
+  #cancelled: { readonly reason: unknown } | undefined;
+  #alone = false;
+  #settled = false;
+  #release: (() => void) | undefined;
+
+  constructor(settlers: Settlers, load: Load<unknown> | undefined, detailed: boolean) {
+    this.#settlers = settlers;
+    this.#load = load;
+    this.#detailed = detailed;
+  }
+
+  /** Ends the caller's wait when `signal` is aborted; `then` is called after. */
+  watch(signal: AbortSignal, then: () => void): void {
+    if (this.#settled) return;
+    const onAbort = () => {
+      if (this.#settled) return;
+      this.#settle();
+      this.#settlers.reject(signal.reason);
+      if (this.#alone) this.cancel(signal.reason);
+      then();
+    };
+    // The callback has begun, and may have aborted it.
+    if (signal.aborted) {
+      onAbort();
+      return;
+    }
+    signal.addEventListener("abort", onAbort, { once: true });
+    this.#release = () => signal.removeEventListener("abort", onAbort);
+  }
+
+  /** Aborts the callback's signal. */
+  cancel(reason: unknown): void {
+    this.#cancelled = { reason };
+    this.#controller?.abort(reason);
+  }
+
+  /** The callback's signal, made when it is asked for. */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#cancelled !== undefined) this.#controller.abort(this.#cancelled.reason);
+    }
+    return this.#controller.signal;
+  }
+
+  /** Runs the callback; the listener is told, unless the core has failed meanwhile. */
+  run(listener?: Listener): void {
+    this.#listener = listener;
+    this.#callback.run(
+      () => this.#load?.(fillOf(this)),
+      () => {
+        const ok = this.#callback.state === "value";
+        if (ok) this.value = this.#callback.result;
+        if (this.#alone) this.#finishAlone();
+        else listener?.ended(ok);
+      },
+    );
+  }
+
+  /** Settles when the versions of these tags are known, or will not be. */
+  ask(names: string[]): Promise<void> {
+    if (this.#alone || this.#callback.state !== "running") return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#waiting ??= [];
+      this.#waiting.push(resolve);
+      this.#listener?.tags(names);
+    });
+  }
+
+  /** The callback goes on. Called in its own request alone. */
+  tagged(): void {
+    const waiting = this.#waiting ?? [];
+    this.#waiting = undefined;
+    for (const resolve of waiting) resolve();
+  }
+
+  /** Holds on to a promise that it waits for, which its table forgets once it has settled. */
+  hold(id: number, shared: Shared): void {
+    this.#awaited ??= new Map();
+    this.#awaited.set(id, shared);
+  }
+
+  /** The text under a promise that it has waited for. */
+  textUnder(id: number): Text | undefined {
+    return this.#awaited?.get(id)?.text;
+  }
+
+  /** Takes the value out of a stored text; `aside`: not as the answer, but in case that the callback fails. */
+  take(text: Text, aside: boolean): void {
+    const value = decode(text);
+    if (aside) {
+      this.#stash = { value };
+    } else {
+      this.value = value;
+      this.text = text;
+    }
+  }
+
+  /** Answers with the value that was put aside. */
+  serveStash(outcome: Outcome, age: number, stored: boolean | undefined, shared: boolean): void {
+    this.value = this.#stash?.value;
+    this.serve(outcome, age, stored, shared, undefined);
+  }
+
+  serve(outcome: Outcome, age: number, stored: boolean | undefined, shared: boolean, reason: unknown): void {
+    if (this.#settled) return;
+    this.#settle();
+    const { value } = this;
+    if (!this.#detailed) {
+      this.#settlers.resolve(value);
+      return;
+    }
+    const lookup: Lookup<unknown> = {
+      value,
+      outcome,
+      age,
+      stored,
+      shared,
+      reason: (reason ?? undefined) as Lookup<unknown>["reason"],
+    };
+    this.#settlers.resolve(lookup);
+  }
+
+  throwError(): void {
+    if (this.#settled) return;
+    this.#settle();
+    this.#settlers.reject(this.#callback.result);
+  }
+
+  noRoom(): void {
+    this.passThrough();
+  }
+
+  passThrough(): void {
+    if (this.#alone) return;
+    this.#alone = true;
+    this.background?.();
+    this.tagged();
+    if (this.#settled) return;
+    const { state } = this.#callback;
+    if (state === "not yet" && this.#load !== undefined) this.run();
+    else if (state !== "running") this.#finishAlone();
+  }
+
+  finished(): void {
+    this.background?.();
+    this.tagged();
+  }
+
+  #finishAlone(): void {
+    if (this.#callback.state === "error") this.throwError();
+    else this.serve(BYPASS.outcome, BYPASS.age, BYPASS.stored, BYPASS.shared, "unavailable");
+  }
+
+  #settle(): void {
+    this.#settled = true;
+    this.#release?.();
+    this.#release = undefined;
+  }
+}

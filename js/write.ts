@@ -1,0 +1,130 @@
+/** Writes: an invalidation, an expiry, a `set`, and a `mutate`, which has a callback of its own. */
+import { Callback } from "./callback.ts";
+import { invalidationError, type NotApplied } from "./errors.ts";
+import type { Mutated } from "./index.d.ts";
+import type { Named } from "./names.ts";
+import type { Operation, Settlers } from "./operation.ts";
+import type { Shared } from "./shared.ts";
+import type { Text } from "./value.ts";
+
+/** What the core says of a write that is not applied. */
+export interface Refusal {
+  readonly why: NotApplied;
+  /** What of it. */
+  readonly missing: Named;
+}
+
+/** An invalidation, an expiry or a `set`. */
+export class WriteOperation implements Operation {
+  id = 0;
+  shared: Shared | undefined;
+  background: (() => void) | undefined;
+  readonly text: Text | undefined;
+  readonly #targets: Named;
+  readonly #settlers: Settlers;
+
+  constructor(settlers: Settlers, targets: Named, text: Text | undefined) {
+    this.#settlers = settlers;
+    this.#targets = targets;
+    this.text = text;
+  }
+
+  applied(stored: boolean): void {
+    this.#settlers.resolve(this.text === undefined ? { state: "applied" } : { state: "applied", stored });
+  }
+
+  notApplied({ why, missing }: Refusal): void {
+    this.#settlers.reject(invalidationError(why, missing));
+  }
+
+  /** Its fences are up and in the journal all the same. */
+  noRoom(): void {
+    this.notApplied({ why: "pending", missing: this.#targets });
+  }
+
+  passThrough(): void {
+    this.background?.();
+    this.notApplied({ why: "refused", missing: this.#targets });
+  }
+
+  finished(): void {
+    this.background?.();
+  }
+}
+
+/** A `mutate`. Whatever becomes of the core, the callback runs once. */
+export class MutateOperation implements Operation {
+  id = 0;
+  shared: Shared | undefined;
+  background: (() => void) | undefined;
+  readonly text = undefined;
+  readonly #targets: Named;
+  readonly #settlers: Settlers;
+  readonly #call: () => unknown;
+  readonly #callback = new Callback();
+  /** The core is out of it, and why nothing is invalidated. */
+  #alone: NotApplied | undefined;
+
+  constructor(settlers: Settlers, targets: Named, call: () => unknown) {
+    this.#settlers = settlers;
+    this.#targets = targets;
+    this.#call = call;
+  }
+
+  /** Runs the callback; `ended` is told, unless the core has failed meanwhile. */
+  run(ended: (ok: boolean) => void): void {
+    this.#callback.run(this.#call, () => {
+      if (this.#alone === undefined) ended(this.#callback.state === "value");
+      else this.#answer(false, { why: this.#alone, missing: this.#targets });
+    });
+  }
+
+  mutated(marked: boolean, refusal: Refusal | undefined): void {
+    this.#answer(marked, refusal);
+  }
+
+  throwError(): void {
+    this.#settlers.reject(this.#callback.result);
+  }
+
+  /** Its fences are up and in the journal all the same. */
+  noRoom(): void {
+    this.#goAlone("pending");
+  }
+
+  passThrough(): void {
+    this.#goAlone("refused");
+  }
+
+  /** There is no core at all. */
+  unavailable(): void {
+    this.#goAlone("unconfigured");
+  }
+
+  finished(): void {
+    this.background?.();
+  }
+
+  #goAlone(why: NotApplied): void {
+    if (this.#alone !== undefined) return;
+    this.#alone = why;
+    this.background?.();
+    const { state } = this.#callback;
+    if (state === "not yet") this.run(() => {});
+    else if (state !== "running") this.#answer(false, { why, missing: this.#targets });
+  }
+
+  #answer(marked: boolean, refusal: Refusal | undefined): void {
+    if (this.#callback.state === "error") {
+      this.throwError();
+      return;
+    }
+    const error = refusal && invalidationError(refusal.why, refusal.missing);
+    const mutated: Mutated<unknown> = {
+      value: this.#callback.result,
+      invalidation: error === undefined ? { state: "applied" } : { state: error.state, error },
+      marked,
+    };
+    this.#settlers.resolve(mutated);
+  }
+}

@@ -1,0 +1,257 @@
+//! What begins operations, and what tells the core how they go on.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use wasm_bindgen::prelude::*;
+
+use super::{Core, span};
+use crate::core::{
+    BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Encoded, ErrorKind, Freshness, MUTATE_TIMEOUT,
+    OpId, ReadCall, RequestId, Targets, ValueKind, WriteCall, WriteKind,
+};
+
+#[wasm_bindgen]
+impl Core {
+    /// The operation's number; 0: there is no room. Durations are NaN for the cache's own. `freshness`: 0 as usual, 1 strict,
+    /// 2 forced.
+    #[wasm_bindgen(js_name = beginRead)]
+    #[allow(clippy::too_many_arguments, reason = "an object would cost more than the call")]
+    pub fn begin_read(
+        &mut self,
+        request: u32,
+        cache: u32,
+        connection: u32,
+        space: &str,
+        key: &str,
+        tags: Option<Vec<String>>,
+        ttl: f64,
+        swr: f64,
+        stale_if_error: f64,
+        lease_wait: f64,
+        freshness: u32,
+        load: bool,
+        anchored: bool,
+        now: f64,
+    ) -> u32 {
+        let tags = tags.unwrap_or_default();
+        let call = ReadCall {
+            request: RequestId(request),
+            cache: CacheId(cache),
+            connection: ConnectionId(connection),
+            space,
+            key,
+            tags: &texts(&tags),
+            ttl: span(ttl),
+            swr: span(swr),
+            stale_if_error: span(stale_if_error),
+            lease_wait: span(lease_wait),
+            freshness: match freshness {
+                0 => Freshness::Normal,
+                1 => Freshness::Strict,
+                _ => Freshness::Forced,
+            },
+            load,
+            anchored,
+        };
+        self.engine.begin_read(call, now).map_or(0, |op| op.0)
+    }
+
+    /// Begins an invalidation, or with `soft` an expiry; gives what `beginRead` gives.
+    #[wasm_bindgen(js_name = beginInvalidate)]
+    #[allow(clippy::too_many_arguments, reason = "an object would cost more than the call")]
+    pub fn begin_invalidate(
+        &mut self,
+        request: u32,
+        cache: u32,
+        connection: u32,
+        space: &str,
+        keys: Vec<String>,
+        tags: Vec<String>,
+        all: bool,
+        soft: bool,
+        anchored: bool,
+        now: f64,
+    ) -> u32 {
+        let call = WriteCall {
+            request: RequestId(request),
+            cache: CacheId(cache),
+            connection: ConnectionId(connection),
+            anchored,
+            space,
+            targets: Targets { keys: &texts(&keys), tags: &texts(&tags), all },
+            kind: if soft { WriteKind::Expire } else { WriteKind::Invalidate },
+        };
+        self.engine.begin_write(call, now).map_or(0, |op| op.0)
+    }
+
+    /// As `beginInvalidate`; `timeout` is NaN for the default.
+    #[wasm_bindgen(js_name = beginMutate)]
+    #[allow(clippy::too_many_arguments, reason = "an object would cost more than the call")]
+    pub fn begin_mutate(
+        &mut self,
+        request: u32,
+        cache: u32,
+        connection: u32,
+        space: &str,
+        keys: Vec<String>,
+        tags: Vec<String>,
+        all: bool,
+        timeout: f64,
+        anchored: bool,
+        now: f64,
+    ) -> u32 {
+        let call = WriteCall {
+            request: RequestId(request),
+            cache: CacheId(cache),
+            connection: ConnectionId(connection),
+            anchored,
+            space,
+            targets: Targets { keys: &texts(&keys), tags: &texts(&tags), all },
+            kind: WriteKind::Mutate { deadline: span(timeout).unwrap_or(MUTATE_TIMEOUT) },
+        };
+        self.engine.begin_write(call, now).map_or(0, |op| op.0)
+    }
+
+    /// As `beginRead`. `kind` is the letter of the value that is to be stored, `size` the bytes of its text.
+    #[wasm_bindgen(js_name = beginSet)]
+    #[allow(clippy::too_many_arguments, reason = "an object would cost more than the call")]
+    pub fn begin_set(
+        &mut self,
+        request: u32,
+        cache: u32,
+        connection: u32,
+        space: &str,
+        key: &str,
+        kind: &str,
+        size: u32,
+        tags: Option<Vec<String>>,
+        ttl: f64,
+        swr: f64,
+        stale_if_error: f64,
+        anchored: bool,
+        now: f64,
+    ) -> u32 {
+        let Some(encoded) = encoded(kind, size) else { return 0 };
+        let tags = tags.unwrap_or_default();
+        let (ttl, swr, stale_if_error) = (span(ttl), span(swr), span(stale_if_error));
+        let call = WriteCall {
+            request: RequestId(request),
+            cache: CacheId(cache),
+            connection: ConnectionId(connection),
+            anchored,
+            space,
+            targets: Targets { keys: &[key], ..Targets::default() },
+            kind: WriteKind::Set { encoded, tags: &texts(&tags), ttl, swr, stale_if_error },
+        };
+        self.engine.begin_write(call, now).map_or(0, |op| op.0)
+    }
+
+    /// The batch's body. Where it has a NUL, the value of an operation belongs, in the order of `values`: JSON texts hold none.
+    pub fn seal(&mut self, batch: u32) -> Option<String> {
+        self.values.clear();
+        let parts = self.engine.seal(BatchId(batch))?;
+        let mut body = String::new();
+        for part in parts {
+            match part {
+                BodyPart::Text(text) if body.is_empty() => body = text,
+                BodyPart::Text(text) => body.push_str(&text),
+                BodyPart::Value(op) => {
+                    body.push('\0');
+                    self.values.push(op.0);
+                }
+            }
+        }
+        Some(body)
+    }
+
+    /// The operations whose values belong into the body that `seal` gave.
+    pub fn values(&self) -> Vec<u32> {
+        self.values.clone()
+    }
+
+    pub fn reply(&mut self, batch: u32, status: u16, body: &[u8], now: f64) -> bool {
+        self.engine.reply(BatchId(batch), status, body, now)
+    }
+
+    /// `kind`: "timeout", "too-large" or anything else for a broken connection.
+    #[wasm_bindgen(js_name = sendFailed)]
+    pub fn send_failed(&mut self, batch: u32, kind: &str, now: f64) -> bool {
+        let kind = match kind {
+            "timeout" => ErrorKind::Timeout,
+            "too-large" => ErrorKind::TooLarge,
+            _ => ErrorKind::Transport,
+        };
+        self.engine.send_failed(BatchId(batch), kind, now)
+    }
+
+    /// The callback has a value; `tags` are those that it declared besides the call's.
+    #[wasm_bindgen(js_name = callbackOk)]
+    pub fn callback_ok(
+        &mut self,
+        op: u32,
+        ttl: f64,
+        skip: bool,
+        tags: Option<Vec<String>>,
+        now: f64,
+    ) -> bool {
+        let tags = tags.unwrap_or_default();
+        self.engine.callback(OpId(op), CallbackEnd::Ok { ttl: span(ttl), skip, tags }, now)
+    }
+
+    /// The callback waits for the versions of these tags.
+    pub fn tags(&mut self, op: u32, tags: Vec<String>, now: f64) -> bool {
+        self.engine.tags(OpId(op), &tags, now)
+    }
+
+    #[wasm_bindgen(js_name = callbackErr)]
+    pub fn callback_err(&mut self, op: u32, now: f64) -> bool {
+        self.engine.callback(OpId(op), CallbackEnd::Err, now)
+    }
+
+    pub fn encoded(&mut self, op: u32, kind: &str, size: u32, now: f64) -> bool {
+        match encoded(kind, size) {
+            Some(encoded) => self.engine.encoded(OpId(op), encoded, now),
+            None => self.engine.unencodable(OpId(op), "$", "its kind is not known", now),
+        }
+    }
+
+    pub fn unencodable(&mut self, op: u32, path: &str, reason: &str, now: f64) -> bool {
+        self.engine.unencodable(OpId(op), path, reason, now)
+    }
+
+    pub fn decoded(&mut self, op: u32, ok: bool, now: f64) -> bool {
+        self.engine.decoded(OpId(op), ok, now)
+    }
+
+    pub fn aborted(&mut self, op: u32) -> bool {
+        self.engine.aborted(OpId(op))
+    }
+
+    pub fn woken(&mut self, op: u32, now: f64) -> bool {
+        self.engine.woken(OpId(op), now)
+    }
+
+    pub fn lost(&mut self, op: u32, now: f64) -> bool {
+        self.engine.lost(OpId(op), now)
+    }
+
+    pub fn timer(&mut self, request: u32, now: f64) {
+        self.engine.timer(RequestId(request), now);
+    }
+
+    /// Milliseconds for which the request's timer is to be set; -1 for none.
+    #[allow(clippy::cast_precision_loss, reason = "waits are short")]
+    pub fn wait(&mut self, request: u32, now: f64) -> f64 {
+        self.engine.wait(RequestId(request), now).map_or(-1.0, |wait| wait.get() as f64)
+    }
+}
+
+fn texts(given: &[String]) -> Vec<&str> {
+    given.iter().map(String::as_str).collect()
+}
+
+fn encoded(kind: &str, size: u32) -> Option<Encoded> {
+    let kind = ValueKind::from_letter(kind.chars().next()?)?;
+    Some(Encoded { kind, size: usize::try_from(size).unwrap_or(usize::MAX) })
+}

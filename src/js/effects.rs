@@ -1,0 +1,268 @@
+//! What there is to do. `poll` gives an effect's code; what belongs to the effect is asked for afterwards, which costs
+//! nanoseconds, where an object for each effect would cost microseconds.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use wasm_bindgen::prelude::*;
+
+use super::{Core, to_js};
+use crate::core::redis::reply::Encoding;
+use crate::core::{Effect, InvalidationState, Named, Outcome, RequestId, Served, Source};
+
+/// What `poll` gives.
+#[wasm_bindgen]
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub enum Code {
+    Nothing = 0,
+    Flush,
+    Abort,
+    Anchor,
+    Settle,
+    Abandon,
+    Share,
+    Await,
+    Run,
+    Cancel,
+    DecodeReply,
+    DecodeShared,
+    Encode,
+    Serve,
+    StashReply,
+    StashShared,
+    ServeStash,
+    Tagged,
+    Throw,
+    Applied,
+    NotApplied,
+    Mutated,
+    Background,
+    Finished,
+    Report,
+}
+
+#[wasm_bindgen]
+impl Core {
+    /// The next effect's code; what belongs to it is asked for below, until the next call.
+    pub fn poll(&mut self, request: u32) -> Code {
+        self.effect = self.engine.poll(RequestId(request));
+        match &self.effect {
+            None => Code::Nothing,
+            Some(Effect::Flush(_)) => Code::Flush,
+            Some(Effect::Abort(_)) => Code::Abort,
+            Some(Effect::Anchor(_)) => Code::Anchor,
+            Some(Effect::Settle(_)) => Code::Settle,
+            Some(Effect::Abandon(_)) => Code::Abandon,
+            Some(Effect::Share(..)) => Code::Share,
+            Some(Effect::Await(..)) => Code::Await,
+            Some(Effect::Run(_)) => Code::Run,
+            Some(Effect::Cancel(_)) => Code::Cancel,
+            Some(Effect::Decode(_, Source::Reply { .. })) => Code::DecodeReply,
+            Some(Effect::Decode(_, Source::Shared(_))) => Code::DecodeShared,
+            Some(Effect::Encode(_)) => Code::Encode,
+            Some(Effect::Serve(..)) => Code::Serve,
+            Some(Effect::Stash(_, Source::Reply { .. })) => Code::StashReply,
+            Some(Effect::Stash(_, Source::Shared(_))) => Code::StashShared,
+            Some(Effect::ServeStash(..)) => Code::ServeStash,
+            Some(Effect::Tagged(_)) => Code::Tagged,
+            Some(Effect::Throw(_)) => Code::Throw,
+            Some(Effect::Applied { .. }) => Code::Applied,
+            Some(Effect::NotApplied { .. }) => Code::NotApplied,
+            Some(Effect::Mutated { .. }) => Code::Mutated,
+            Some(Effect::Background(_)) => Code::Background,
+            Some(Effect::Finished(_)) => Code::Finished,
+            Some(Effect::Report(..)) => Code::Report,
+        }
+    }
+
+    /// The operation that the effect is about.
+    pub fn op(&self) -> u32 {
+        match &self.effect {
+            Some(
+                Effect::Share(op, _)
+                | Effect::Await(op, _)
+                | Effect::Run(op)
+                | Effect::Cancel(op)
+                | Effect::Decode(op, _)
+                | Effect::Encode(op)
+                | Effect::Serve(op, _)
+                | Effect::Stash(op, _)
+                | Effect::ServeStash(op, _)
+                | Effect::Tagged(op)
+                | Effect::Throw(op)
+                | Effect::Applied { op, .. }
+                | Effect::NotApplied { op, .. }
+                | Effect::Mutated { op, .. }
+                | Effect::Background(op)
+                | Effect::Finished(op),
+            ) => op.0,
+            _ => 0,
+        }
+    }
+
+    /// The batch or promise that the effect is about.
+    pub fn target(&self) -> u32 {
+        match &self.effect {
+            Some(Effect::Flush(batch) | Effect::Abort(batch)) => batch.0,
+            Some(
+                Effect::Anchor(shared)
+                | Effect::Settle(shared)
+                | Effect::Abandon(shared)
+                | Effect::Share(_, shared)
+                | Effect::Await(_, shared)
+                | Effect::Decode(_, Source::Shared(shared))
+                | Effect::Stash(_, Source::Shared(shared)),
+            ) => shared.0,
+            Some(
+                Effect::Decode(_, Source::Reply { batch, .. })
+                | Effect::Stash(_, Source::Reply { batch, .. }),
+            ) => batch.0,
+            _ => 0,
+        }
+    }
+
+    /// Where in the reply's body the JSON text literal begins that holds the value.
+    pub fn start(&self) -> u32 {
+        self.place(|place| place.start)
+    }
+
+    /// Where it ends.
+    pub fn end(&self) -> u32 {
+        self.place(|place| place.end)
+    }
+
+    /// Whether the text in it is base64.
+    pub fn base64(&self) -> bool {
+        matches!(self.source(), Some(Source::Reply { encoding: Encoding::Base64, .. }))
+    }
+
+    /// The letter of the value's kind.
+    pub fn kind(&self) -> Option<char> {
+        if let Some(Source::Reply { kind, .. }) = self.source() { Some(kind.letter()) } else { None }
+    }
+
+    /// 0 hit, 1 stale, 2 miss, 3 bypass.
+    pub fn outcome(&self) -> u32 {
+        match self.served().map(|served| served.outcome) {
+            Some(Outcome::Hit) => 0,
+            Some(Outcome::Stale) => 1,
+            Some(Outcome::Miss) => 2,
+            _ => 3,
+        }
+    }
+
+    /// Why past Redis.
+    pub fn reason(&self) -> JsValue {
+        to_js(&self.served().and_then(|served| served.reason))
+    }
+
+    /// The age of what is served, in milliseconds.
+    #[allow(clippy::cast_precision_loss, reason = "ages are short")]
+    pub fn age(&self) -> f64 {
+        self.served().map_or(0.0, |served| served.age.get() as f64)
+    }
+
+    /// Whether what is served comes from another request's callback.
+    pub fn shared(&self) -> bool {
+        self.served().is_some_and(|served| served.shared)
+    }
+
+    /// Whether it is stored, as far as is known.
+    pub fn stored(&self) -> Option<bool> {
+        match &self.effect {
+            Some(Effect::Applied { stored, .. }) => Some(*stored),
+            _ => self.served().and_then(|served| served.stored),
+        }
+    }
+
+    /// The keys that are not applied.
+    #[wasm_bindgen(js_name = missingKeys)]
+    pub fn missing_keys(&mut self) -> Vec<String> {
+        self.missing().map(|what| core::mem::take(&mut what.keys)).unwrap_or_default()
+    }
+
+    /// The tags that are not applied.
+    #[wasm_bindgen(js_name = missingTags)]
+    pub fn missing_tags(&mut self) -> Vec<String> {
+        self.missing().map(|what| core::mem::take(&mut what.tags)).unwrap_or_default()
+    }
+
+    /// Whether the namespace as a whole is not applied.
+    #[wasm_bindgen(js_name = missingAll)]
+    pub fn missing_all(&mut self) -> bool {
+        self.missing().is_some_and(|what| what.all)
+    }
+
+    /// How the invalidation ended: 0 applied, 1 pending, 2 refused.
+    pub fn state(&self) -> u32 {
+        match &self.effect {
+            Some(Effect::NotApplied { state, .. } | Effect::Mutated { state, .. }) => match state {
+                InvalidationState::Applied => 0,
+                InvalidationState::Pending => 1,
+                InvalidationState::Refused => 2,
+            },
+            _ => 0,
+        }
+    }
+
+    /// Whether it is refused for want of a configuration.
+    pub fn disabled(&self) -> bool {
+        matches!(
+            &self.effect,
+            Some(Effect::NotApplied { disabled: true, .. } | Effect::Mutated { disabled: true, .. })
+        )
+    }
+
+    /// Whether all that a mutate covers was marked while its callback ran.
+    pub fn marked(&self) -> bool {
+        matches!(&self.effect, Some(Effect::Mutated { marked: true, .. }))
+    }
+
+    /// The event, but for `at` and `request`.
+    pub fn event(&self) -> JsValue {
+        match &self.effect {
+            Some(Effect::Report(_, event)) => to_js(&event.kind),
+            _ => JsValue::UNDEFINED,
+        }
+    }
+
+    /// When it happened, Unix ms.
+    #[allow(clippy::cast_precision_loss, reason = "until the year 287396")]
+    pub fn at(&self) -> f64 {
+        match &self.effect {
+            Some(Effect::Report(_, event)) => event.at as f64,
+            _ => 0.0,
+        }
+    }
+}
+
+impl Core {
+    fn source(&self) -> Option<&Source> {
+        match &self.effect {
+            Some(Effect::Decode(_, source) | Effect::Stash(_, source)) => Some(source),
+            _ => None,
+        }
+    }
+
+    fn place(&self, end: impl Fn(&core::ops::Range<usize>) -> usize) -> u32 {
+        match self.source() {
+            Some(Source::Reply { place, .. }) => u32::try_from(end(place)).unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    fn served(&self) -> Option<&Served> {
+        match &self.effect {
+            Some(Effect::Serve(_, served) | Effect::ServeStash(_, served)) => Some(served),
+            _ => None,
+        }
+    }
+
+    fn missing(&mut self) -> Option<&mut Named> {
+        match &mut self.effect {
+            Some(Effect::NotApplied { what, .. } | Effect::Mutated { what, .. }) => Some(what),
+            _ => None,
+        }
+    }
+}
