@@ -20,6 +20,11 @@ export class Store {
     this.#clock = clock;
   }
 
+  /** Keys expire by whole milliseconds. */
+  get #now(): number {
+    return Math.floor(this.#clock.now);
+  }
+
   /** Keys that live, in order. */
   get keys(): string[] {
     return [...this.#entries.keys()].filter((key) => this.#live(key)).sort();
@@ -63,14 +68,14 @@ export class Store {
   life(key: string): number {
     const entry = this.#live(key);
     if (!entry) return -2;
-    return entry.expires === undefined ? -1 : Math.max(0, entry.expires - this.#clock.now);
+    return entry.expires === undefined ? -1 : Math.max(0, entry.expires - this.#now);
   }
 
   /** Whether there was such a key. A time that is not in the future ends it at once. */
   expireAt(key: string, at: number): boolean {
     const entry = this.#live(key);
     if (!entry) return false;
-    if (at <= this.#clock.now) this.#entries.delete(key);
+    if (at <= this.#now) this.#entries.delete(key);
     else entry.expires = at;
     return true;
   }
@@ -82,7 +87,7 @@ export class Store {
   /** As in Redis, an expired key goes when it is next looked at. */
   #live(key: string): Entry | undefined {
     const entry = this.#entries.get(key);
-    if (entry?.expires === undefined || this.#clock.now <= entry.expires) return entry;
+    if (entry?.expires === undefined || this.#now <= entry.expires) return entry;
     this.#entries.delete(key);
     return undefined;
   }

@@ -72,7 +72,7 @@ export function createTestRedis(options: TestRedisOptions = {}): TestRedis {
       clock.now = checkedTime(now);
     },
     advance: (duration) => clock.advance(milliseconds(duration)),
-    entries: () => entriesIn(server.store, clock.now),
+    entries: () => entriesIn(server.store, Math.floor(clock.now)),
     command: (...words) =>
       plainReply(wire(server.administer(words.map((word) => bytes(String(word)))))) as TestReply,
     fault(name, ...[given]) {
