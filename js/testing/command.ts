@@ -24,6 +24,8 @@ export interface Now {
 /** The longest number that an expiry may be. */
 const MAX_INTEGER = 2n ** 63n - 1n;
 
+const SHOWN = 128;
+
 const COMMANDS: readonly Command[] = [
   { name: "dbsize", effect: "reads", arity: 1, run: (store) => store.keys.length },
   { name: "del", effect: "writes", arity: -2, run: (store, keys) => count(keys, (key) => store.remove(key)) },
@@ -80,17 +82,28 @@ const COMMANDS: readonly Command[] = [
 
 const BY_NAME: ReadonlyMap<string, Command> = new Map(COMMANDS.map((command) => [command.name, command]));
 
-/** All that there are, for an error that names what is allowed. */
+/** All that there are, in words. */
 export const NAMES = COMMANDS.map(({ name }) => name.toUpperCase().replace("|", " ")).join(", ");
 
 /** The command that some words are, or why they are none. */
-export function find([name = "", next]: readonly string[]): Command | Failure {
+export function find(words: readonly string[]): Command | Failure {
+  const [name = "", next] = words;
   const plain = name.toLowerCase();
   if (plain === "script" && next === undefined) return wrongArity("script");
   const command = BY_NAME.get(plain === "script" ? `script|${next?.toLowerCase()}` : plain);
   if (command) return command;
   if (plain === "script") return new Failure(`ERR unknown subcommand '${next}'. Try SCRIPT HELP.`);
-  return new Failure(`ERR unknown command '${name.slice(0, 128)}': leeward/testing knows ${NAMES}`);
+  return unknown(words);
+}
+
+/** Redis repeats the first 128 bytes or so of what it was given. */
+function unknown([name = "", ...args]: readonly string[]): Failure {
+  let shown = "";
+  for (const arg of args) {
+    if (shown.length >= SHOWN) break;
+    shown += `'${arg.slice(0, SHOWN - shown.length)}' `;
+  }
+  return new Failure(`ERR unknown command '${name.slice(0, SHOWN)}', with args beginning with: ${shown}`);
 }
 
 export function takes({ arity }: Command, words: number): boolean {

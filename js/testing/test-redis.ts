@@ -8,11 +8,12 @@ import { plainReply } from "../../dev/resp.mjs";
 import { Service } from "../../dev/service.mjs";
 import type { TestRedis, TestRedisOptions, TestReply } from "../testing.d.ts";
 import { Clock } from "./clock.ts";
+import { NAMES } from "./command.ts";
 import { milliseconds } from "./duration.ts";
 import { entriesIn } from "./entries.ts";
 import { broken, FetchExchange } from "./exchange.ts";
 import { type Fetch, install, originOf } from "./install.ts";
-import { bytes, wire } from "./reply.ts";
+import { bytes, Failure, wire } from "./reply.ts";
 import { Server } from "./server.ts";
 
 const MAX_BODY = 10 * 1024 * 1024;
@@ -73,8 +74,12 @@ export function createTestRedis(options: TestRedisOptions = {}): TestRedis {
     },
     advance: (duration) => clock.advance(milliseconds(duration)),
     entries: () => entriesIn(server.store, Math.floor(clock.now)),
-    command: (...words) =>
-      plainReply(wire(server.administer(words.map((word) => bytes(String(word)))))) as TestReply,
+    command(...words) {
+      const reply = server.administer(words.map((word) => bytes(String(word))));
+      if (reply instanceof Failure && reply.text.startsWith("ERR unknown command"))
+        throw new Error(`${reply.text}; a test Redis knows ${NAMES}`);
+      return plainReply(wire(reply)) as TestReply;
+    },
     fault(name, ...[given]) {
       faults.set(name, given ?? {});
       if (refused()) cutAll();

@@ -230,8 +230,7 @@ export class Pair {
   /** A reply without what differs by nature. */
   #comparable([name = ""]: readonly string[], reply: Reply): string {
     if ("error" in reply) {
-      const text = reply.error.replace(/^(ERR unknown command '[^']*').*$/s, "$1");
-      return `error ${this.#exact ? text : text.replace(/^.*(WRONGTYPE|OOM).*$/s, "$1")}`;
+      return `error ${this.#exact ? reply.error : reply.error.replace(/^.*(WRONGTYPE|OOM).*$/s, "$1")}`;
     }
     const { result } = reply;
     if (name === "TIME" && Array.isArray(result)) return "a time";
