@@ -222,7 +222,7 @@ export type FaultName = keyof Faults;
 
 /** The options of a fault. */
 export type FaultOptions<Name extends FaultName> = Name extends "healthy" | "refuse"
-  ? Record<never, never>
+  ? Record<string, never>
   : Faults[Name] & CommonFaultOptions;
 
 /** May be left out where none is needed. */

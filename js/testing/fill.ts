@@ -64,7 +64,8 @@ function judge(redis: Scripting, keys: readonly string[], stamps: readonly strin
 /** The builds that were filled longest ago go. */
 function makeRoom(redis: Scripting, key: string, build: string): void {
   const others: { name: string; stored: number }[] = [];
-  for (const field of fieldsOf(redis.call(["HKEYS", key]))) {
+  const fields = redis.call(["HKEYS", key], "redis.call('HKEYS', KEYS[1])) do\n  if string.sub");
+  for (const field of fieldsOf(fields)) {
     if (!field?.startsWith("h:") || field === `h:${build}`) continue;
     const header = textOf(redis.call(["HGET", key, field])) ?? "";
     const [, stored] = /^[0-9]+ [^ \t\n\v\f\r]+ [^ \t\n\v\f\r]+ ([0-9]+) /.exec(header) ?? [];
