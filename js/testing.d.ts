@@ -32,7 +32,7 @@ export interface TestRedis {
   install(): () => void;
   /**
    * As the global `fetch`, with requests for `url` answered here: for places that take such a function, e.g. Miniflare's
-   * `outboundService: redis.fetch`. It follows no redirects.
+   * `outboundService: (request) => redis.fetch(request)`. It follows no redirects.
    */
   readonly fetch: (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
 
