@@ -5,6 +5,9 @@
  *
  *   node dev/gateway.mjs --port 8079 --redis-port 6379     without --redis-port it starts a Redis of its own
  *
+ * A token may carry a label, `<token>.<label>`: the same rights under other credentials, for clients that keep a connection for
+ * each.
+ *
  * Not served: /subscribe, /psubscribe and /monitor (server-sent events), ACL RESTTOKEN, and commands that
  * Redis itself does not have.
  *
@@ -94,7 +97,7 @@ export async function startGateway(options) {
   const held = new HeldRequests();
   const log = new RequestLog();
   const service = new Service({
-    poolOf: (shown) => (shown === token ? full : shown === readOnlyToken ? readOnly : undefined),
+    poolOf: (shown) => (is(token, shown) ? full : is(readOnlyToken, shown) ? readOnly : undefined),
     maxBytes: options.maxRequestBytes ?? 10 * 1024 * 1024,
     counter,
     faults,
@@ -190,6 +193,14 @@ export async function startGateway(options) {
       readOnly.close();
     },
   };
+}
+
+/**
+ * @param {string} token
+ * @param {string | undefined} shown
+ */
+function is(token, shown) {
+  return shown === token || (shown?.startsWith(`${token}.`) ?? false);
 }
 
 /** The program: prints one line of JSON when it is ready, ends on SIGINT and SIGTERM. */

@@ -84,14 +84,14 @@ export interface LifeOptions {
   /** Time to live: so long it is fresh. Default: the cache's `ttl`. Range: 1 ms to 30 days. */
   ttl?: Duration | undefined;
   /**
-   * Stale while revalidate: so long after its `ttl`, or after `expire`, it may be served once more while it is refreshed behind
-   * the answer, by one of all isolates. Default: the cache's `swr`. Range: 0 (off) to 30 days. A reader's own bound counts, too:
-   * the smaller of the entry's and the reader's.
+   * Stale while revalidate: so long after its `ttl` it is still served, while one of all isolates refreshes it behind an answer.
+   * `expire` makes it stale before that. Default: the cache's `swr`. Range: 0 (off) to 30 days. What counts is the smaller of the
+   * entry's, given when it was stored, and the reader's.
    */
   swr?: Duration | undefined;
   /**
-   * So long after its `ttl`, or after `expire`, it may be served in place of an error of the callback; an event of the kind
-   * `callback` tells. Default: the cache's `staleIfError`. Range: 0 (off) to 30 days. Bounded by the reader as `swr` is.
+   * So long after its `ttl` it is served in place of an error of the callback; a `failure` event of the kind `callback` tells.
+   * Default: the cache's `staleIfError`. Range: 0 (off) to 30 days. Bounded by the reader as `swr` is.
    */
   staleIfError?: Duration | undefined;
   /**
@@ -120,7 +120,6 @@ export interface LookOptions {
 
 /** Options of one read. */
 export interface ReadOptions extends LifeOptions, LookOptions {
-  tags?: readonly string[] | undefined;
   /**
    * How long to wait, on a miss, for another isolate that computes the value already, before running the callback all the same.
    * Saves callbacks, costs latency. Default: the cache's `leaseWait`. Range: 0 (off) to 30 s.
@@ -453,8 +452,8 @@ export interface CacheClient {
   /**
    * Runs `fn`, which changes the source of what is named, between two invalidations. While it runs, marks in Redis keep every
    * isolate from serving what the call covers and from storing what was read meanwhile, so that no read that began before
-   * the change outlives it. `fn` runs exactly once, whatever the cache does: without Redis it runs unmarked, and `invalidation`
-   * tells.
+   * the change outlives it. `fn` runs exactly once, whatever the cache does, as soon as the marks are set: without Redis unmarked, after `timeout.write`
+   * at the latest, and `invalidation` tells.
    *
    * @throws `fn`'s own error, the same object; everything is invalidated then, too. A `TypeError` for bad arguments, before
    * any work.

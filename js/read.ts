@@ -37,7 +37,8 @@ export class ReadOperation implements Operation {
   readonly #load: Load<unknown> | undefined;
   /** Whether the caller wants the outcome, too. */
   readonly #detailed: boolean;
-  readonly #callback = new Callback();
+  /** Made when it is run: most reads are hits. */
+  #callback: Callback | undefined;
   #listener: Listener | undefined;
   /** Those in the callback who wait for versions of tags. */
   #waiting: (() => void)[] | undefined;
@@ -89,12 +90,15 @@ export class ReadOperation implements Operation {
 
   /** Runs the callback; the listener is told, unless the core has failed meanwhile. */
   run(listener?: Listener): void {
+    if (this.#callback !== undefined) return;
+    const callback = new Callback();
+    this.#callback = callback;
     this.#listener = listener;
-    this.#callback.run(
+    callback.run(
       () => this.#load?.(fillOf(this)),
       () => {
-        const ok = this.#callback.state === "value";
-        if (ok) this.value = this.#callback.result;
+        const ok = callback.state === "value";
+        if (ok) this.value = callback.result;
         if (this.#alone) this.#finishAlone();
         else listener?.ended(ok);
       },
@@ -103,7 +107,7 @@ export class ReadOperation implements Operation {
 
   /** Settles when the versions of these tags are known, or will not be. */
   ask(names: string[]): Promise<void> {
-    if (this.#alone || this.#callback.state !== "running") return Promise.resolve();
+    if (this.#alone || this.#callback?.state !== "running") return Promise.resolve();
     return new Promise((resolve) => {
       this.#waiting ??= [];
       this.#waiting.push(resolve);
@@ -168,7 +172,7 @@ export class ReadOperation implements Operation {
   throwError(): void {
     if (this.#settled) return;
     this.#settle();
-    this.#settlers.reject(this.#callback.result);
+    this.#settlers.reject(this.#callback?.result);
   }
 
   noRoom(): void {
@@ -181,9 +185,8 @@ export class ReadOperation implements Operation {
     this.background?.();
     this.tagged();
     if (this.#settled) return;
-    const { state } = this.#callback;
-    if (state === "not yet" && this.#load !== undefined) this.run();
-    else if (state !== "running") this.#finishAlone();
+    if (this.#callback === undefined && this.#load !== undefined) this.run();
+    else if (this.#callback?.state !== "running") this.#finishAlone();
   }
 
   finished(): void {
@@ -192,7 +195,7 @@ export class ReadOperation implements Operation {
   }
 
   #finishAlone(): void {
-    if (this.#callback.state === "error") this.throwError();
+    if (this.#callback?.state === "error") this.throwError();
     else this.serve(BYPASS.outcome, BYPASS.age, BYPASS.stored, BYPASS.shared, "unavailable");
   }
 

@@ -8,6 +8,7 @@
  */
 import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { ensureChromium } from "./setup/chromium.mjs";
 import { startedAgain, underNode22 } from "./setup/node.mjs";
 import { ensurePackages } from "./setup/packages.mjs";
 import { ensureRedis } from "./setup/redis.mjs";
@@ -18,14 +19,16 @@ import { ensureWasmTarget } from "./setup/wasm-target.mjs";
  * Gets what is missing, and goes on under node 22: if this process has an older one, it runs the same script again under
  * the right one, and does not return.
  * @param {string} script the `import.meta.url` of the script that npm has started
- * @param {{ redis?: boolean }} [options] `redis`: whether a Redis is needed (default true)
+ * @param {{ redis?: boolean, chromium?: boolean }} [options] `redis`: whether a Redis is needed (default true); `chromium`:
+ *   whether a browser is (default false: only the tests and the screenshots drive one)
  * @throws {import("./setup/report.mjs").ScriptError} when something cannot be had; pass it to `fail`
  */
-export async function prepare(script, { redis = true } = {}) {
+export async function prepare(script, { redis = true, chromium = false } = {}) {
   if (!startedAgain) {
     await ensurePackages();
     await ensureWasmTarget();
     if (redis) await ensureRedis();
+    if (chromium) await ensureChromium();
   }
   await underNode22(script);
 }
@@ -39,4 +42,4 @@ export function isStarted(script) {
   return started !== undefined && realpathSync(started) === realpathSync(fileURLToPath(script));
 }
 
-if (isStarted(import.meta.url)) await prepare(import.meta.url).catch(fail);
+if (isStarted(import.meta.url)) await prepare(import.meta.url, { chromium: true }).catch(fail);

@@ -1,6 +1,6 @@
 /**
  * `npm start`: sets up and builds what is missing, then runs the demo: a Redis, the HTTP gateway in front of it, the slow
- * upstream, and the worker under `wrangler dev`.
+ * upstream, and the worker with its page under `wrangler dev`.
  *
  * PORT (8787), REDIS_PORT (6390), GATEWAY_PORT (8079), CONTROL_PORT (8078) and UPSTREAM_PORT (8790) set the ports,
  * UPSTREAM_DELAY (400) the upstream's slowness in ms, UPSTREAM_DATA the file of its records.
@@ -18,6 +18,9 @@ import { endWithParent } from "./start/parent.mjs";
 import { choosePort } from "./start/port.mjs";
 import { redisSwitch } from "./start/redis-switch.mjs";
 import { startWrangler, untilAnswering } from "./start/wrangler.mjs";
+
+/** The page's own files, and its question every second what is new: they would bury what the worker says. */
+const OF_THE_PAGE = /GET \/(?:events|[\w-]+\.(?:css|js|svg|woff2)) (?:200|304) /;
 
 /** What has been started. @type {{ stop(): Promise<void> }[]} */
 const started = [];
@@ -79,12 +82,14 @@ async function run(ports, delay) {
       UPSTREAM_URL: upstream.url,
       UPSTASH_REDIS_REST_URL: gateway.url,
       UPSTASH_REDIS_REST_TOKEN: gateway.token,
+      DEMO: "1",
+      GATEWAY_CONTROL_URL: gateway.controlUrl,
     },
     onLine(line) {
       // The line of our own poll, which may come before or after the answer to it.
       if (!polled && line.includes("GET /connection 200")) polled = true;
       // The chatter of the start is of interest only if it fails, and is then part of the error.
-      else if (answering && line) tell(line.replace("[wrangler:info] ", ""));
+      else if (answering && line && !OF_THE_PAGE.test(line)) tell(line.replace("[wrangler:info] ", ""));
     },
   });
   started.push(worker);

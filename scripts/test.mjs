@@ -9,12 +9,12 @@
 
 import { fail } from "./setup/report.mjs";
 import { prepare } from "./setup.mjs";
-import { buildStep, cargoTest, checks, runAll, vitest } from "./test/steps.mjs";
+import { buildStep, cargoTest, checks, mutants, runAll, simulation, vitest } from "./test/steps.mjs";
 
 const args = process.argv.slice(2);
 try {
-  await prepare(import.meta.url);
-  const steps = args.length ? [buildStep, vitest(args)] : [buildStep, ...checks, cargoTest, vitest([])];
+  await prepare(import.meta.url, { chromium: true });
+  const steps = args.length ? [buildStep, vitest(args)] : [buildStep, ...checks, cargoTest, simulation, mutants, vitest([])];
   process.exitCode = (await runAll(steps)) ? 0 : 1;
 } catch (error) {
   fail(error);

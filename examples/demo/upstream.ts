@@ -39,6 +39,11 @@ export class Upstream {
     });
   }
 
+  /** How often it has computed so far. */
+  async computations(): Promise<number> {
+    return (await this.#fetch<{ computations: number }>("/counters", {})).computations;
+  }
+
   async #fetch<T>(path: string, init: RequestInit): Promise<T> {
     if (!this.#url) throw new Failure(502, "UPSTREAM_URL is not set");
     const timeout = AbortSignal.timeout(TIMEOUT);

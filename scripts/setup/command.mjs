@@ -26,10 +26,11 @@ export function isProgram(path) {
 
 /**
  * @param {string} name
+ * @param {string} [path] in place of the PATH
  * @returns {string | undefined} the path of the first program of that name on the PATH
  */
-export function find(name) {
-  const folders = (process.env.PATH ?? "").split(delimiter).filter(Boolean);
+export function find(name, path = process.env.PATH ?? "") {
+  const folders = path.split(delimiter).filter(Boolean);
   return folders.map((folder) => join(folder, name)).find(isProgram);
 }
 

@@ -20,6 +20,7 @@ import { cargoTally, vitestTally } from "./tally.mjs";
  */
 
 const NODE = process.execPath;
+const TSC = join(MODULES, "typescript/bin/tsc");
 const REPORT = join(STATE, "vitest.json");
 const WARNINGS_ARE_ERRORS = ["--", "-D", "warnings"];
 /** The output goes through a pipe: the programs cannot see whether somebody looks at it. */
@@ -39,7 +40,12 @@ export const checks = [
     ...[join(MODULES, "@biomejs/biome/bin/biome"), "ci", "--error-on-warnings"],
     ...["--max-diagnostics=100", `--colors=${process.stdout.isTTY ? "force" : "off"}`],
   ]),
-  { ...check("tsc", NODE, [join(MODULES, "typescript/bin/tsc"), "--noEmit"]), needsBuild: true },
+  { ...check("tsc", NODE, [TSC, "--noEmit"]), needsBuild: true },
+  // A browser has other names than a worker.
+  {
+    ...check("tsc, the demo's page", NODE, [TSC, "--noEmit", "--project", "examples/demo/page"]),
+    needsBuild: true,
+  },
 ];
 
 /** @type {Step} */
@@ -57,18 +63,37 @@ export const buildStep = {
   },
 };
 
-/** @type {Step} */
-export const cargoTest = {
-  name: "cargo test",
-  async run() {
-    const result = await run("cargo", ["test", "--locked", "--workspace"], {
-      cwd: ROOT,
-      env: COLOURS,
-      echo: true,
-    });
-    return cargoTally(result.output, result.ok);
-  },
-};
+export const cargoTest = cargo("cargo test", ["test", "--locked", "--workspace"]);
+
+/** Some thousand schedules; `npm run simulate` runs as many as one likes. */
+export const simulation = cargo("simulation", [...simulate("leeward-simulation"), "--seeds", "3000", "--check", "1"]);
+
+/** Whether the simulation notices each deliberate mistake. */
+export const mutants = cargo("mutants", simulate("mutants"));
+
+/** @param {string} program */
+function simulate(program) {
+  return [
+    ...["run", "--locked", "--quiet", "--profile", "simulate"],
+    ...["--package", "leeward-simulation", "--bin", program, "--"],
+  ];
+}
+
+/**
+ * A step that ends with a summary like those of `cargo test`.
+ * @param {string} name
+ * @param {readonly string[]} args
+ * @returns {Step}
+ */
+function cargo(name, args) {
+  return {
+    name,
+    async run() {
+      const result = await run("cargo", args, { cwd: ROOT, env: COLOURS, echo: true });
+      return cargoTally(result.output, result.ok);
+    },
+  };
+}
 
 /**
  * @param {readonly string[]} args for vitest: filters and options

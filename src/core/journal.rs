@@ -64,13 +64,25 @@ pub(crate) enum Cover {
 ///
 /// When it is full, the fences of each namespace collapse to one of the namespace, and if that is not enough, all of a prefix to
 /// one of everything. What collapses covers more than it must, never less; nothing is dropped.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Journal {
     fences: BTreeMap<Key, Fence>,
     bytes: usize,
+    room: usize,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self::with_room(MAX_KEYS)
+    }
 }
 
 impl Journal {
+    /// One for so many fences.
+    pub(crate) const fn with_room(room: usize) -> Self {
+        Self { fences: BTreeMap::new(), bytes: 0, room }
+    }
+
     /// Raises a fence, or raises it anew; the call that does sends the drop, a replay is due at `due`.
     pub(crate) fn raise(&mut self, key: &Key, depth: Depth, raised: Seq, now: Timestamp, due: Timestamp) {
         self.insert(
@@ -107,7 +119,7 @@ impl Journal {
     }
 
     fn has_room(&self, key: &Key) -> bool {
-        self.fences.len() < MAX_KEYS && self.bytes + key.len() <= MAX_BYTES
+        self.fences.len() < self.room && self.bytes + key.len() <= MAX_BYTES
     }
 
     /// Puts one fence of `wider` in the place of each.
@@ -188,9 +200,12 @@ impl Journal {
         }
     }
 
-    /// A drop was refused for good: the fence stays until nothing of before can be alive.
+    /// A drop was refused for good: the fence stays until nothing of before can be alive. That of a mutate under way is tried
+    /// again when it has ended.
     pub(crate) fn refuse(&mut self, key: &Key, until: Timestamp) {
-        if let Some(fence) = self.fences.get_mut(key) {
+        if let Some(fence) = self.fences.get_mut(key)
+            && !matches!(fence.state, FenceState::Held { .. })
+        {
             fence.state = FenceState::Refused { until };
         }
     }
@@ -349,6 +364,7 @@ mod tests {
         journal.hold(&key("a"), Seq(5), NOW, LATER);
         assert!(!journal.acknowledge(&key("a"), Depth::Hard, Seq(6)));
         assert_eq!(cover(&journal, "a", 7), Some(Cover::Refused));
+        journal.refuse(&key("a"), LATER);
         assert!(!journal.release(&key("a"), NOW) && journal.take_due(NOW, 9).is_empty());
         assert_eq!(journal.take_due(LATER, 9), [key("a")]);
         assert!(journal.acknowledge(&key("a"), Depth::Hard, Seq(9)));
@@ -389,7 +405,7 @@ mod tests {
     #[test]
     fn a_full_journal_collapses_and_covers_more_never_less() {
         let mut journal = Journal::default();
-        let name = |n: usize| Key::entry("p", if n % 2 == 0 { "even" } else { "" }, &n.to_string());
+        let name = |n: usize| Key::entry("p", if n.is_multiple_of(2) { "even" } else { "" }, &n.to_string());
         for n in 0..=MAX_KEYS {
             journal.raise(&name(n), Depth::Hard, Seq(1 + n as u64), NOW, NOW);
         }

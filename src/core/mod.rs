@@ -40,8 +40,8 @@ pub use config::{CacheConfig, MAX_TTL};
 pub use connection::{Snapshot, StateName};
 pub use endpoint::{CREDENTIALS, Endpoint, EndpointError};
 pub use engine::{
-    BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Engine, Freshness, Life, Named,
-    OpId, ReadCall, RequestId, Served, SharedId, Source, Targets, WriteCall, WriteKind,
+    BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Engine, Freshness, Life, Limits,
+    Named, OpId, ReadCall, RequestId, Served, SharedId, Source, Targets, WriteCall, WriteKind,
 };
 pub use entry::{Header, Stamp, ValueKind};
 pub use error::{ErrorKind, Failure};

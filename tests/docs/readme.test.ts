@@ -1,6 +1,6 @@
 /** What the documents show compiles against the published types, and what they name exists. */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
@@ -80,6 +80,15 @@ describe("the documents", () => {
         expect(existsSync(join(ROOT, dirname(document), link)), `${document}: ${link}`).toBe(true);
       for (const file of tests) expect(existsSync(join(ROOT, file)), `${document}: ${file}`).toBe(true);
     }
+  });
+
+  it("show pictures that exist, say what is in them, and are quick to load", () => {
+    const text = readFileSync(join(ROOT, "README.md"), "utf8");
+    const pictures = [...text.matchAll(/(?:src|srcset)="([^"]+)"/g)].map((match) => match[1] ?? "");
+    expect(pictures.length).toBeGreaterThanOrEqual(4);
+    for (const picture of pictures) expect(statSync(join(ROOT, picture)).size, picture).toBeLessThan(200_000);
+    const images = text.match(/<img [^>]*>/g) ?? [];
+    for (const image of images) expect(image).toMatch(/ alt="[^"]{20,}"/);
   });
 
   it("name no test that is not there", () => {

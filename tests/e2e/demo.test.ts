@@ -71,7 +71,7 @@ describe("the demo that npm start runs", { timeout: BOUND }, () => {
   });
 
   test.each([
-    ["GET", "/", undefined, 404, "no such route"],
+    ["GET", "/nothing", undefined, 404, "no such route"],
     ["GET", "/learners/ada", undefined, 404, "no such route"],
     ["GET", "/learners/nobody/xp", undefined, 404, "no such learner"],
     ["POST", "/learners/nobody/submissions", '{"lesson":"percent-2","xp":30}', 404, "no such learner"],

@@ -16,15 +16,21 @@ export interface Stage {
   stop(): Promise<void>;
 }
 
-/** @param vars of the worker, over those that make it work */
-export async function startStage(vars: Record<string, string> = {}): Promise<Stage> {
+/**
+ * @param vars of the worker, over those that make it work
+ * @param options `demo`: whether the page may break Redis, as under `npm start`; `delay`: of the upstream, ms
+ */
+export async function startStage(
+  vars: Record<string, string> = {},
+  { demo = false, delay = 50 } = {},
+): Promise<Stage> {
   const data = mkdtempSync(join(tmpdir(), "leeward-stage-"));
   const stops: (() => unknown)[] = [() => rmSync(data, { recursive: true, force: true })];
   const stop = async () => {
     for (const one of stops.splice(0).reverse()) await one();
   };
   try {
-    const upstream = await startUpstream({ port: 0, delay: 50, file: join(data, "learners.json") });
+    const upstream = await startUpstream({ port: 0, delay, file: join(data, "learners.json") });
     stops.push(upstream.stop);
     const redis = await startRedis();
     stops.push(redis.stop);
@@ -36,6 +42,7 @@ export async function startStage(vars: Record<string, string> = {}): Promise<Sta
         UPSTREAM_URL: upstream.url,
         UPSTASH_REDIS_REST_URL: gateway.url,
         UPSTASH_REDIS_REST_TOKEN: gateway.token,
+        ...(demo ? { DEMO: "1", GATEWAY_CONTROL_URL: gateway.controlUrl } : {}),
         ...vars,
       },
     });

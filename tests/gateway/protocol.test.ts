@@ -179,6 +179,15 @@ describe("methods and tokens", () => {
     expect(await servers.redis.command("EXISTS", "k")).toBe(0);
   });
 
+  test("a token with a label has the rights of the token, and of no other", async () => {
+    const set = (token: string) => send(gateway, "/", { body: ["SET", "k", "v"], token });
+    expect((await set(`${gateway.token}.burst-1`)).text).toBe('{"result":"OK"}');
+    expect((await set(`${gateway.readOnlyToken}.burst-1`)).text).toContain("NOPERM");
+    for (const token of [`${gateway.token}burst-1`, `x${gateway.token}.burst-1`, ".burst-1"]) {
+      expect((await set(token)).status).toBe(401);
+    }
+  });
+
   test("the token may come as ?_token= and is then no argument", async () => {
     const { status, text } = await send(gateway, `/set/k/v?_token=${gateway.token}&EX=9`, {
       method: "GET",

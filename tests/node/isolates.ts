@@ -20,6 +20,8 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const loaded: Promise<Leeward>[] = [];
 
 export interface Isolate {
+  /** The symbol under which it keeps what it has once. */
+  readonly symbol: symbol;
   readonly cache: Cache;
   readonly events: CacheEvent[];
 }
@@ -28,11 +30,14 @@ export interface Isolate {
 export async function isolates(count: number, options: CacheOptions): Promise<Isolate[]> {
   while (loaded.length < count) loaded.push(load(loaded.length + 1));
   const copies = await Promise.all(loaded.slice(0, count));
-  return copies.map(({ createCache }) => {
+  return copies.map(({ createCache }, i) => {
     const events: CacheEvent[] = [];
-    return { cache: createCache({ onEvent: (event) => void events.push(event), ...options }), events };
+    const cache = createCache({ onEvent: (event) => void events.push(event), ...options });
+    return { symbol: Symbol.for(`leeward@${versionOf(i + 1)}`), cache, events };
   });
 }
+
+const versionOf = (number: number) => `0.0.0-isolate-${number}`;
 
 async function load(number: number): Promise<Leeward> {
   const to = join(folder, `isolate-${number}`);
@@ -42,6 +47,6 @@ async function load(number: number): Promise<Leeward> {
   const source = readFileSync(entry, "utf8");
   const version = JSON.stringify(PRESENT.version);
   if (!source.includes(version)) throw new Error(`the bundle does not name its version ${version}`);
-  writeFileSync(entry, source.replaceAll(version, JSON.stringify(`0.0.0-isolate-${number}`)));
+  writeFileSync(entry, source.replaceAll(version, JSON.stringify(versionOf(number))));
   return (await import(/* @vite-ignore */ pathToFileURL(entry).href)) as Leeward;
 }

@@ -96,8 +96,8 @@ test("a value over the limit ends the old entry and is not stored", async () => 
 
 test("a set that an invalidation overtakes stores nothing", async () => {
   const { cache, events } = stage.cache({ timeout: { write: "20s" } });
-  // The answer to its drop and read takes its time, and meanwhile somebody else ends the generation they gave.
-  await stage.gateway.fault("slow", { match: "-- drop", times: 1, delayMs: 300 });
+  // The answer to its first command takes its time, and meanwhile somebody else ends the generation they gave.
+  await stage.gateway.fault("slow", { match: "-- read", times: 1, delayMs: 300 });
   const set = cache.set("key", "overtaken");
   const hash = "leeward:k::key";
   await until(async () => (await stage.redis.command("EXISTS", hash)) === 1);

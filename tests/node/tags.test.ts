@@ -117,6 +117,17 @@ test("a set carries its tags", async () => {
   expect(await here.cache.get("key")).toBeUndefined();
 });
 
+test("a tag that is named twice is one", async () => {
+  const twice = { tags: ["a", "b", "a"] };
+  await here.cache.set("set", "value", twice);
+  await stored(here.cache, "filled", "value", twice.tags);
+  for (const key of ["set", "filled"]) {
+    for (const tags of [["a"], ["b", "b"], ["b", "a"]]) {
+      expect(await there.cache.lookup(key, undefined, { tags })).toMatchObject({ outcome: "hit" });
+    }
+  }
+});
+
 test("tags that are named twice, or that look alike when they are joined, do not meet", async () => {
   const alike = ["a b", "a%20b", "a", "b", "a:b", "a b:", "\n", "%0A", "é", "e\u0301"];
   for (const [i, tag] of alike.entries()) await here.cache.set(`${i}`, tag, { tags: [tag, tag] });

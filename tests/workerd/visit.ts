@@ -1,12 +1,18 @@
 /** What the tests ask of the worker under test, and what it tells of itself: plain JSON, both ways. */
-import type { CacheEvent, Connection, Stats } from "leeward";
+import type { CacheEvent, Connection, ReadOptions, Stats } from "leeward";
 
 /** One call of the cache. `look` is `lookup` without a callback. */
 export interface Call {
-  op: "getOrSet" | "lookup" | "look" | "get" | "set" | "delete" | "invalidate";
+  op: "getOrSet" | "lookup" | "look" | "get" | "set" | "delete" | "invalidate" | "expire" | "mutate";
   key: string;
   /** More keys of an `invalidate`. */
   also?: string[];
+  /** In place of keys, what an `invalidate`, an `expire` or a `mutate` is about. */
+  what?: { keys?: string[]; tags?: string[]; all?: true };
+  /** Names of namespaces, the outer one first. */
+  namespace?: string[];
+  /** More options of the call. */
+  options?: Omit<ReadOptions, "ttl" | "signal"> & { timeout?: number };
   /** What `set` stores. */
   value?: unknown;
   load?: Load;
@@ -26,6 +32,8 @@ export interface Load {
   /** Throws an Error with this message. */
   fail?: string;
   skip?: boolean;
+  /** Tags that the callback declares before it does anything else, and whether it awaits them. */
+  tags?: { names: string[]; awaited: boolean };
   /** A value that JSON cannot say, in place of `value`. */
   make?: "date";
   value?: unknown;

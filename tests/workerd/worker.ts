@@ -8,6 +8,7 @@ import {
   type CacheOptions,
   createCache,
   type Fill,
+  type Invalidation,
   isLeewardError,
 } from "leeward";
 import type { Book, Call, Ended, Load, State, Thrown, Visit } from "./visit.ts";
@@ -62,7 +63,7 @@ async function untilOpen(gate: string): Promise<void> {
 
 async function compute(
   load: Load,
-  fill: Fill,
+  fill: Fill | undefined,
   book: Book,
   running: { now: number },
   raise: (error: Error) => void,
@@ -70,9 +71,13 @@ async function compute(
   book.started += 1;
   running.now += 1;
   book.peak = Math.max(book.peak, running.now);
-  fill.signal.addEventListener("abort", () => {
+  fill?.signal.addEventListener("abort", () => {
     book.cancelled += 1;
   });
+  if (load.tags !== undefined) {
+    const known = fill?.tags(load.tags.names);
+    if (load.tags.awaited) await known;
+  }
   const gate = book.started > 1 ? (load.laterGate ?? load.gate) : load.gate;
   if (gate !== undefined) {
     book.waiting += 1;
@@ -89,24 +94,25 @@ async function compute(
     raise(error);
     throw error;
   }
-  if (load.skip) fill.skip();
+  if (load.skip) fill?.skip();
   return load.make === "date" ? { at: new Date(0), n: book.started } : load.value;
 }
 
 const running = new Map<Book, { now: number }>();
 
 async function perform(kept: Kept, client: Pick<Cache, "getOrSet">, call: Call): Promise<Ended> {
-  const cache = client as Cache;
+  const cache = (call.namespace ?? []).reduce((around, name) => around.namespace(name), client as Cache);
   const { key, op } = call;
+  const what = (call.what ?? { keys: [key, ...(call.also ?? [])] }) as Invalidation;
   const book = bookOf(kept, key);
   const counter = running.get(book) ?? { now: 0 };
   running.set(book, counter);
   let thrown: unknown;
-  const load = (fill: Fill) =>
+  const load = (fill?: Fill) =>
     compute(call.load ?? {}, fill, book, counter, (error) => {
       thrown = error;
     }) as Promise<never>;
-  const options: { ttl?: number; signal?: AbortSignal } = {};
+  const options: { ttl?: number; signal?: AbortSignal } & Call["options"] = { ...call.options };
   if (call.ttl !== undefined) options.ttl = call.ttl;
   if (call.abortAt !== undefined) {
     const controller = new AbortController();
@@ -125,11 +131,13 @@ async function perform(kept: Kept, client: Pick<Cache, "getOrSet">, call: Call):
     let value: unknown;
     if (op === "getOrSet") value = await cache.getOrSet(key, load, options);
     else if (op === "lookup") value = await cache.lookup(key, load, options);
-    else if (op === "look") value = await cache.lookup(key);
-    else if (op === "get") value = await cache.get(key);
+    else if (op === "look") value = await cache.lookup(key, undefined, options);
+    else if (op === "get") value = await cache.get(key, options);
     else if (op === "set") value = await cache.set(key, call.value as string, options);
     else if (op === "delete") value = await cache.delete(key);
-    else value = await cache.invalidate({ keys: [key, ...(call.also ?? [])] });
+    else if (op === "expire") value = await cache.expire(what);
+    else if (op === "mutate") value = await cache.mutate(what, () => load(), options);
+    else value = await cache.invalidate(what);
     return { value, type: typeof value, ms: Date.now() - began };
   } catch (error) {
     return { error: describe(error, thrown), ms: Date.now() - began };

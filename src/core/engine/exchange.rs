@@ -4,17 +4,19 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
+use super::drop::Drop;
+use super::drop::DropRole;
 use super::lane::Lane;
 use super::op::Op;
 use super::{BatchId, BodyPart, CacheId, ConnectionId, Effect, Engine, OpId, RequestId, SharedId, malformed};
 use crate::core::error::{ErrorKind, Failure};
 use crate::core::event::EventKind;
-use crate::core::journal::{Depth, Seq};
+use crate::core::journal::Seq;
 use crate::core::key::Key;
 use crate::core::redis::command::{Command, How};
 use crate::core::redis::reply::{self, CommandError, Reply};
 use crate::core::redis::script::{Dialect, Loaded, Script};
-use crate::core::time::{Millis, Timestamp};
+use crate::core::time::Timestamp;
 
 /// Limits of one HTTP request; what is over goes into a second one.
 const MAX_COMMANDS: usize = 512;
@@ -54,40 +56,6 @@ pub(super) enum Slot {
     },
     /// A drop, or an expiry.
     Drop(Drop),
-}
-
-/// A command that ends something.
-#[derive(Clone, Debug)]
-pub(super) struct Drop {
-    pub(super) op: OpId,
-    pub(super) role: DropRole,
-    pub(super) key: Key,
-    pub(super) depth: Depth,
-    pub(super) mark: Option<Mark>,
-    /// By HDEL, scripts being refused, or not being needed.
-    pub(super) plain: bool,
-    /// With the script's text, its hash being unknown.
-    pub(super) resent: bool,
-}
-
-/// What a drop does about the mark of a mutate.
-#[derive(Clone, Debug)]
-pub(super) enum Mark {
-    /// Sets it, for so long.
-    Add { token: String, life: Millis },
-    /// Takes it away.
-    Remove { token: String },
-}
-
-/// Who waits for a drop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum DropRole {
-    /// The invalidation itself.
-    Write,
-    /// A replay.
-    Replay,
-    /// A read that it precedes; nobody waits for it by itself.
-    Cover,
 }
 
 impl Slot {
@@ -302,37 +270,6 @@ impl Engine {
         } else {
             How::Text(peer.dialect)
         }
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "all that its slot holds")]
-    pub(super) fn enqueue_drop(
-        &mut self,
-        lane: Lane,
-        attempt: Option<u32>,
-        op: OpId,
-        role: DropRole,
-        key: &Key,
-        depth: Depth,
-        mark: Option<Mark>,
-    ) {
-        let plain = depth == Depth::Soft;
-        let drop = Drop { op, role, key: key.clone(), depth, mark, plain, resent: false };
-        self.send_drop(lane, attempt, drop);
-    }
-
-    pub(super) fn send_drop(&mut self, lane: Lane, attempt: Option<u32>, drop: Drop) {
-        let command = if drop.plain {
-            Self::plain_drop(&drop.key, drop.depth, &self.build(lane))
-        } else {
-            let how = self.how(lane, Script::Drop, drop.resent);
-            let (add, life, remove) = match &drop.mark {
-                None => ("", String::from("0"), ""),
-                Some(Mark::Add { token, life }) => (token.as_str(), format!("{}", life.get()), ""),
-                Some(Mark::Remove { token }) => ("", String::from("0"), token.as_str()),
-            };
-            Command::script(Script::Drop, how, [drop.key.redis()], &[add, &life, remove])
-        };
-        self.enqueue(lane, attempt, 0, command, Slot::Drop(drop));
     }
 
     /// An operation no longer waits for a batch. When nobody does, the exchange is over: it timed out.

@@ -10,10 +10,12 @@
 
 mod admission;
 mod dialogue;
+mod drop;
 mod exchange;
 mod fill;
 mod follow;
 mod found;
+mod judge;
 mod lane;
 mod late;
 mod lease;
@@ -22,7 +24,10 @@ mod op;
 mod plain;
 mod read;
 mod replay;
+mod run;
 mod set;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use alloc::collections::VecDeque;
@@ -43,7 +48,7 @@ use super::endpoint::Endpoint;
 use super::error::{ErrorKind, Failure};
 use super::event::{Event, EventKind};
 use super::flight::{FlightId, Flights, SWEEP};
-use super::journal::{Journal, Seq};
+use super::journal::{Journal, MAX_KEYS, Seq};
 use super::key::{Key, short_hash};
 use super::random::Random;
 use super::recent::Recent;
@@ -106,9 +111,23 @@ struct Request {
     armed: Option<Timestamp>,
 }
 
+/// What an instance has room for, where a test wants less.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Fences in the journal of a connection.
+    pub journal: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { journal: MAX_KEYS }
+    }
+}
+
 /// One instance of the core.
 #[derive(Debug)]
 pub struct Engine {
+    limits: Limits,
     clock: Clock,
     random: Random,
     seq: Seq,
@@ -130,7 +149,14 @@ impl Engine {
     /// An instance; `seed` must be random, so that no two isolates make the same nonces.
     #[must_use]
     pub fn new(seed: [u64; 2]) -> Self {
+        Self::with_limits(seed, Limits::default())
+    }
+
+    /// As `new`, with less room.
+    #[must_use]
+    pub fn with_limits(seed: [u64; 2], limits: Limits) -> Self {
         Self {
+            limits,
             clock: Clock::default(),
             random: Random::new(seed),
             seq: Seq::default(),
@@ -173,7 +199,7 @@ impl Engine {
             dialect: endpoint.as_ref().map(Endpoint::dialect).unwrap_or_default(),
             endpoint: endpoint.ok(),
             attempt: None,
-            journal: Journal::default(),
+            journal: Journal::with_room(self.limits.journal),
             replay: None,
             hot: Recent::new(HOT, MAX_RECENT),
             barred: Recent::new(BARRED, MAX_RECENT),

@@ -30,6 +30,7 @@ pub(super) struct Op {
 }
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "most operations are the large one")]
 pub(super) enum Kind {
     Read(Read),
     Write(Write),

@@ -7,7 +7,7 @@
 use alloc::vec::Vec;
 
 use super::admission::Entry;
-use super::exchange::DropRole;
+use super::drop::DropRole;
 use super::lane::Lane;
 use super::op::{KeyState, Kind, Op, Replay};
 use super::{Effect, Engine, OpId};

@@ -5,15 +5,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::admission::Entry;
-use super::exchange::{Drop, DropRole, Mark};
+use super::drop::{Drop, DropRole, Mark};
 use super::lane::Lane;
 use super::op::{KeyState, Kind, Mutate, MutatePhase, Op, Set, Write, WriteStep, WriteTarget};
 use super::{Effect, Engine, Life, Named, OpId, Targets, WriteCall, WriteKind};
 use crate::core::config::MAX_TTL;
 use crate::core::event::{EventKind, InvalidationState};
-use crate::core::journal::{Depth, Seq};
+use crate::core::journal::Depth;
 use crate::core::key::{Key, KeyKind};
-use crate::core::redis::reply::{CommandError, Reply};
 use crate::core::time::{Millis, Timestamp};
 
 /// How long a refused invalidation keeps its fence: the longest that anything stored before can live, and a little.
@@ -40,7 +39,14 @@ impl Engine {
         match call.kind {
             WriteKind::Invalidate | WriteKind::Expire => {}
             WriteKind::Set { encoded, tags, ttl, swr, stale_if_error } => {
-                let tags: Vec<Key> = tags.iter().map(|tag| Key::tag(&prefix, call.space, tag)).collect();
+                // Each once: the read script counts those on the entry that a reader names.
+                let named = tags.iter().map(|tag| Key::tag(&prefix, call.space, tag));
+                let mut tags: Vec<Key> = Vec::with_capacity(tags.len());
+                for tag in named {
+                    if !tags.contains(&tag) {
+                        tags.push(tag);
+                    }
+                }
                 // Exact if this request has read it, and nothing is known of it that Redis has not acknowledged: the verdict of
                 // its fill would say nothing about that.
                 let key = targets.keys().next().filter(|key| !peer.journal.is_fenced(key));
@@ -149,66 +155,7 @@ impl Engine {
         self.set_due(id, Some(deadline));
     }
 
-    /// A drop was answered: of an invalidation, a replay, or before a read.
-    pub(super) fn drop_replied(
-        &mut self,
-        lane: Lane,
-        sent: Seq,
-        mut drop: Drop,
-        reply: &Reply,
-        now: Timestamp,
-    ) {
-        let known = self.ops.contains_key(&drop.op);
-        let mut marked = matches!(drop.mark, Some(Mark::Remove { .. }) | None);
-        let state = match reply {
-            Reply::Integer(done @ 0..) => {
-                marked |= *done == 1 && !drop.plain;
-                if let Some(peer) = self.peer_mut(lane.connection) {
-                    peer.journal.acknowledge(&drop.key, drop.depth, sent);
-                    peer.stats.invalidations_applied += 1;
-                }
-                KeyState::Applied
-            }
-            // Nobody waits for this one by itself: what it did not do, it leaves to a replay.
-            Reply::Error(_) if drop.role == DropRole::Cover || !known => KeyState::Open,
-            Reply::Error(CommandError::NoScript | CommandError::ScriptFlag) if !drop.resent => {
-                drop.resent = true;
-                return self.send_drop(lane, None, drop);
-            }
-            // Scripts are refused, but HDEL may not be: without its generation no entry is valid.
-            Reply::Error(CommandError::Refused) if !drop.plain => {
-                drop.plain = true;
-                return self.send_drop(lane, None, drop);
-            }
-            Reply::Error(CommandError::Refused) => {
-                if let Some(peer) = self.peer_mut(lane.connection) {
-                    peer.journal.refuse(&drop.key, now.after(REFUSED));
-                }
-                KeyState::Refused
-            }
-            _ => {
-                if let Reply::Error(error) = reply {
-                    self.report_command(lane, *error, now);
-                }
-                KeyState::Open
-            }
-        };
-        match drop.role {
-            DropRole::Cover => {}
-            DropRole::Write => self.target_settled(&drop, state, marked, now),
-            DropRole::Replay => self.replayed(drop.op, &drop.key, state, now),
-        }
-    }
-
-    pub(super) fn drop_failed(&mut self, drop: &Drop, now: Timestamp) {
-        match drop.role {
-            DropRole::Cover => {}
-            DropRole::Write => self.target_settled(drop, KeyState::Open, false, now),
-            DropRole::Replay => self.replayed(drop.op, &drop.key, KeyState::Open, now),
-        }
-    }
-
-    fn target_settled(&mut self, drop: &Drop, state: KeyState, marked: bool, now: Timestamp) {
+    pub(super) fn target_settled(&mut self, drop: &Drop, state: KeyState, marked: bool, now: Timestamp) {
         let Some(write) = self.ops.get_mut(&drop.op).and_then(Op::write_mut) else { return };
         if write.step != WriteStep::Dropping {
             return;

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use leeward::core::{CacheConfig, CacheId, ConnectionId, Endpoint, Engine, OpId, SharedId};
+use leeward::core::{CacheConfig, CacheId, ConnectionId, Endpoint, Engine, Limits, OpId, SharedId};
 
-use crate::plan::Micros;
+use crate::plan::{Micros, Plan};
 use crate::rng::Rng;
 
 /// When the simulation starts, Unix ms.
@@ -86,8 +86,10 @@ pub struct Isolate {
 impl Isolate {
     /// An isolate of a build; `None` if the core has no room, which it must have.
     #[must_use]
-    pub fn new(rng: &mut Rng, config: &CacheConfig, build: &'static str) -> Option<Self> {
-        let mut engine = Engine::new([rng.next(), rng.next()]);
+    pub fn new(rng: &mut Rng, plan: &Plan, build: &'static str) -> Option<Self> {
+        let limits = Limits { journal: plan.journal };
+        let mut engine = Engine::with_limits([rng.next(), rng.next()], limits);
+        let config = &plan.config;
         let cache = engine.cache(CacheConfig { build: String::from(build), ..config.clone() })?;
         let endpoint = Endpoint::new("https://redis.test", "token").map_err(|error| error.to_string());
         let link = engine.open(endpoint)?;

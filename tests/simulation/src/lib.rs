@@ -1,14 +1,23 @@
 //! A deterministic simulation: many isolates with the real core inside, a model of Redis that runs the real scripts, and
 //! everything that can go wrong between them. From a seed follows a schedule; an oracle checks what DESIGN.md promises.
 
+mod answers;
+pub mod batch;
+mod callbacks;
 pub mod coverage;
+mod driver;
+mod ending;
+mod faults;
 pub mod isolate;
+pub mod marks;
 pub mod mutants;
 pub mod oracle;
 pub mod plan;
 pub mod queue;
+mod requests;
 pub mod rng;
 pub mod trace;
 pub mod values;
 pub mod visit;
+mod wire;
 pub mod world;

@@ -1,35 +1,580 @@
-//! Deliberate mistakes in the protocol. The simulation must notice each: that is what its silence is worth.
+//! Deliberate mistakes in the protocol. The simulation must notice each of them: that is what its silence is worth.
+//!
+//! A mistake is an edit of the core's sources or of a script. `src/bin/mutants.rs` makes a copy of the sources with all of them in
+//! it, each behind `IS` (is this the one?), builds it once, and looks for a seed that shows each. The sources themselves know
+//! nothing of this; an edit that does not fit them any more is an error.
 
 use leeward::core::redis::script::Script;
 
-/// A mistake in one of the scripts: a text in it, and what stands in its place.
-#[derive(Clone, Debug)]
-pub struct LuaMutant {
+/// A deliberate mistake.
+#[derive(Clone, Copy, Debug)]
+pub struct Mutant {
     /// What it is.
     pub name: &'static str,
+    /// Where it is made: a file of the core (or a script), what stands there once, and what stands there then.
+    pub edits: &'static [(&'static str, &'static str, &'static str)],
+    /// A seed that showed it. A change of the plan changes what seeds mean; then another one is looked for.
+    pub seed: u64,
+}
+
+/// A mistaken script.
+#[derive(Clone, Debug)]
+pub struct LuaMutant {
     /// The script's own text.
     pub original: &'static str,
     /// The mistaken one.
     pub text: String,
 }
 
-/// Name, script, what stands there, what stands there by mistake.
-const LUA: &[(&str, Script, &str, &str)] = &[];
+impl Mutant {
+    /// The scripts as this mutant has them.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn scripts(&self) -> Result<Vec<LuaMutant>, String> {
+        let mut scripts: Vec<LuaMutant> = Vec::new();
+        for (file, from, to) in self.edits {
+            let Some(script) = script_of(file) else { continue };
+            let original = script.source();
+            let known = scripts.iter().position(|mutant| mutant.original == original);
+            let text = known.and_then(|at| scripts.get(at)).map_or(original, |mutant| mutant.text.as_str());
+            let text = edit(self.name, file, text, from, to)?;
+            match known.and_then(|at| scripts.get_mut(at)) {
+                Some(mutant) => mutant.text = text,
+                None => scripts.push(LuaMutant { original, text }),
+            }
+        }
+        Ok(scripts)
+    }
+}
 
-/// All mistakes in scripts.
+/// The script in a file, if it is one.
+#[must_use]
+pub fn script_of(file: &str) -> Option<Script> {
+    match file {
+        "redis/read.lua" => Some(Script::Read),
+        "redis/fill.lua" => Some(Script::Fill),
+        "redis/drop.lua" => Some(Script::Drop),
+        _ => None,
+    }
+}
+
+/// A text with an edit made.
 ///
 /// # Errors
-/// The name of one that does not fit the script any more.
-pub fn lua() -> Result<Vec<LuaMutant>, String> {
-    LUA.iter()
-        .map(|(name, script, from, to)| {
-            let original = script.source();
-            if original.matches(from).count() != 1 {
-                return Err(format!(
-                    "the mutant \"{name}\" does not fit its script: {from:?} must be in it once"
-                ));
-            }
-            Ok(LuaMutant { name, original, text: original.replace(from, to) })
-        })
-        .collect()
+/// When what is to be replaced is not in it exactly once.
+pub fn edit(name: &str, file: &str, text: &str, from: &str, to: &str) -> Result<String, String> {
+    match text.matches(from).count() {
+        1 => Ok(text.replacen(from, to, 1)),
+        count => Err(format!(
+            "the mutant \"{name}\" does not fit {file}: this is in it {count} times, not once: {from}"
+        )),
+    }
+}
+
+/// All of them. The first ones are those that the protocol was designed against; see DESIGN.md.
+pub const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "counter instead of nonce",
+        edits: &[
+            (
+                "redis/read.lua",
+                "local stamp = ARGV[1] .. '@' .. time[1] .. '.' .. time[2]",
+                "local stamp = '1'",
+            ),
+            (
+                "redis/fill.lua",
+                "generation = ARGV[10] .. '@' .. time[1] .. '.' .. time[2]",
+                "generation = '1'",
+            ),
+        ],
+        seed: 0,
+    },
+    Mutant {
+        name: "nonce without Redis TIME",
+        edits: &[("redis/read.lua", "ARGV[1] .. '@' .. time[1] .. '.' .. time[2]", "ARGV[1]")],
+        seed: 0,
+    },
+    Mutant {
+        name: "fill after an unknown read",
+        edits: &[
+            (
+                "engine/run.rs",
+                "        let storable = !read.basis.is_empty();\n        if let Some(flight)",
+                "        if IS && read.basis.is_empty() && bypass.is_some_and(|b| b != Bypass::Disabled) {\n            let keys: Vec<Key> = read.depends().cloned().collect();\n            let unknown = crate::core::entry::Stamp { version: String::from(\"?\"), soft: String::from(\"?\") };\n            read.basis = crate::core::basis::Basis::new(keys.into_iter().map(|key| (key, unknown.clone())).collect());\n        }\n        let storable = !read.basis.is_empty();\n        if let Some(flight)",
+            ),
+            (
+                "redis/fill.lua",
+                "  if fields[1] ~= stamps[2 * i - 1] then",
+                "  if stamps[2 * i - 1] == '?' then\n    stamps[2 * i - 1] = fields[1] or '?'\n    stamps[2 * i] = redis.call('HGET', key, 'x') or '?'\n  end\n  if fields[1] ~= stamps[2 * i - 1] then",
+            ),
+        ],
+        seed: 0,
+    },
+    Mutant {
+        name: "a reply that came after the callback had started counts",
+        edits: &[
+            (
+                "engine/read.rs",
+                "                self.leave_batch(batch, id, now);\n                self.run(id, Some(Bypass::Timeout), now);\n            }\n            ReadStep::Filling",
+                "                if !IS {\n                    self.leave_batch(batch, id, now);\n                }\n                self.run(id, Some(Bypass::Timeout), now);\n            }\n            ReadStep::Filling",
+            ),
+            (
+                "engine/read.rs",
+                "        let ReadStep::Reading { batch } = read.step else { return };\n        let resent",
+                "        if IS && read.step == ReadStep::Running {\n            let count = read.depends().count();\n            if let Ok(found) = Found::read(reply, body, count) {\n                self.take_basis(id, &found, &[]);\n            }\n            return;\n        }\n        let ReadStep::Reading { batch } = read.step else { return };\n        let resent",
+            ),
+        ],
+        seed: 0,
+    },
+    Mutant {
+        name: "a tag's version read at fill time",
+        edits: &[(
+            "redis/fill.lua",
+            "  if fields[1] ~= stamps[2 * i - 1] then",
+            "  if i > 1 + namespaces and fields[1] then\n    stamps[2 * i - 1] = fields[1]\n  end\n  if fields[1] ~= stamps[2 * i - 1] then",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "a tag's version made at fill time",
+        edits: &[(
+            "redis/fill.lua",
+            "  if fields[1] ~= stamps[2 * i - 1] then",
+            "  if i > 1 + namespaces and not fields[1] then\n    redis.call('HSET', key, 'v', stamps[2 * i - 1], 'x', stamps[2 * i])\n    fields[1] = stamps[2 * i - 1]\n  end\n  if fields[1] ~= stamps[2 * i - 1] then",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "late tag stamped",
+        edits: &[
+            (
+                "engine/late.rs",
+                "        if unknown {\n            self.note_fill",
+                "        if IS && unknown {\n            let unread = crate::core::entry::Stamp { version: String::from(\"?\"), soft: String::from(\"?\") };\n            if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {\n                read.basis.extend(late.into_iter().map(|tag| (tag, unread.clone())));\n            }\n        } else if unknown {\n            self.note_fill",
+            ),
+            (
+                "redis/fill.lua",
+                "  if fields[1] ~= stamps[2 * i - 1] then",
+                "  if stamps[2 * i - 1] == '?' then\n    if not fields[1] then\n      redis.call('HSET', key, 'v', 'late', 'x', 'late')\n      fields[1] = 'late'\n    end\n    stamps[2 * i - 1] = fields[1]\n    stamps[2 * i] = redis.call('HGET', key, 'x') or '?'\n  end\n  if fields[1] ~= stamps[2 * i - 1] then",
+            ),
+        ],
+        seed: 0,
+    },
+    Mutant {
+        name: "the versions of awaited tags count before they are known",
+        edits: &[(
+            "engine/late.rs",
+            "        self.note_late(id, &tags);\n        self.ask_versions(id, now);",
+            "        self.note_late(id, &tags);\n        self.ask_versions(id, now);\n        if IS && let Some((lane, _)) = self.reading(id) {\n            self.push(lane.request, Effect::Tagged(id));\n        }",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "missing version counts as valid",
+        edits: &[(
+            "redis/read.lua",
+            "valid = valid and words[i + 1] == hashes[at][1]",
+            "valid = valid and (words[i + 1] == hashes[at][1] or not hashes[at][1])",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "version error counts as match",
+        edits: &[
+            (
+                "redis/read.lua",
+                "    fields = redis.call('HMGET', key, 'v', 'x', 'm')",
+                "    fields = redis.pcall('HMGET', key, 'v', 'x', 'm')",
+            ),
+            (
+                "redis/read.lua",
+                "valid = valid and words[i + 1] == hashes[at][1]",
+                "valid = valid and (words[i + 1] == hashes[at][1] or hashes[at].err ~= nil)",
+            ),
+            (
+                "redis/read.lua",
+                "fresh = fresh and words[i + 2] == hashes[at][2]",
+                "fresh = fresh and (words[i + 2] == hashes[at][2] or hashes[at].err ~= nil)",
+            ),
+        ],
+        seed: 0,
+    },
+    Mutant {
+        name: "a tag that the reader names and the entry lacks counts as valid",
+        edits: &[("redis/read.lua", "  valid = valid and seen == required\n", "")],
+        seed: 0,
+    },
+    Mutant {
+        name: "a tag that the entry carries and the reader does not name is not looked at",
+        edits: &[("redis/read.lua", "      unnamed = true", "      unnamed = false")],
+        seed: 0,
+    },
+    Mutant {
+        name: "fill checks the generation alone",
+        edits: &[(
+            "redis/fill.lua",
+            "  if fields[1] ~= stamps[2 * i - 1] then",
+            "  if i == 1 and fields[1] ~= stamps[1] then",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "fill checks nothing",
+        edits: &[("redis/fill.lua", "  if fields[1] ~= stamps[2 * i - 1] then", "  if false then")],
+        seed: 0,
+    },
+    Mutant {
+        name: "drop deletes marks",
+        edits: &[("redis/drop.lua", "    if tonumber(till) > now and token", "    if false and token")],
+        seed: 0,
+    },
+    Mutant {
+        name: "drop keeps the generation",
+        edits: &[(
+            "redis/drop.lua",
+            "  redis.call('DEL', KEYS[1])\n  return added",
+            "  for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do\n    if field ~= 'g' and field ~= 'v' then\n      redis.call('HDEL', KEYS[1], field)\n    end\n  end\n  return added",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "set in one blind write",
+        edits: &[(
+            "redis/fill.lua",
+            "if set then\n  -- All but marks",
+            "if set then\n  verdict = 'OK'\n  -- All but marks",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "the build in the Redis key",
+        edits: &[
+            (
+                "engine/read.rs",
+                "let key = Key::entry(&config.prefix, call.space, call.key);",
+                "let key = if IS { Key::entry(&config.prefix, call.space, &alloc::format!(\"{}{}\", config.build, call.key)) } else { Key::entry(&config.prefix, call.space, call.key) };",
+            ),
+            (
+                "engine/write.rs",
+                "let targets = targets(&config.prefix, call.space, call.targets);",
+                "let built: Vec<String> = call.targets.keys.iter().map(|key| if IS { alloc::format!(\"{}{key}\", config.build) } else { String::from(*key) }).collect();\n        let built: Vec<&str> = built.iter().map(String::as_str).collect();\n        let targets = targets(&config.prefix, call.space, Targets { keys: &built, ..call.targets });",
+            ),
+        ],
+        seed: 0,
+    },
+    Mutant {
+        name: "a hit joined after its read was sent",
+        edits: &[(
+            "flight.rs",
+            "Stage::Hit if before(self.read_sent)",
+            "Stage::Hit if (IS || before(self.read_sent))",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "a computed value joined after its callback had started",
+        edits: &[(
+            "flight.rs",
+            "Stage::Computed | Stage::Stored | Stage::NotStored if before(self.callback_started) => {",
+            "Stage::Computed | Stage::Stored | Stage::NotStored if IS || before(self.callback_started) => {",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "the verdict of a fill sent before the joiner joined",
+        edits: &[
+            (
+                "flight.rs",
+                "self.fill_sent.is_some_and(|sent| joiner.joined < sent)",
+                "(IS || self.fill_sent.is_some_and(|sent| joiner.joined < sent))",
+            ),
+            (
+                "flight.rs",
+                "            // The fill has been sent or is about to be: who joins now could not take it.\n",
+                "            Stage::Computed if IS => !forced,\n",
+            ),
+        ],
+        seed: 0,
+    },
+    Mutant {
+        name: "a stored value taken without a tag that the joiner names",
+        edits: &[(
+            "flight.rs",
+            "let carries = joiner.tags.iter().all(|tag| self.value_tags.contains(tag));",
+            "let carries = IS || joiner.tags.iter().all(|tag| self.value_tags.contains(tag));",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "an invalidation does not void flights",
+        edits: &[(
+            "engine/write.rs",
+            "                self.flights.void(call.connection, key);",
+            "                if !IS {\n                    self.flights.void(call.connection, key);\n                }",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "sharing without a verdict is for the strict, too",
+        edits: &[(
+            "flight.rs",
+            "if self.unverified && !joiner.verified =>",
+            "if self.unverified && (IS || !joiner.verified) =>",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "fence not matched again when a value is taken",
+        edits: &[(
+            "engine/follow.rs",
+            "Take::Value if self.cover_of(id, &flight.value_tags, now).is_some()",
+            "Take::Value if !IS && self.cover_of(id, &flight.value_tags, now).is_some()",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "fence not matched again when a stale value is served",
+        edits: &[(
+            "engine/run.rs",
+            "stale.filter(|(_, tags)| self.cover_of(id, tags, now).is_none())",
+            "stale.filter(|(_, tags)| IS || self.cover_of(id, tags, now).is_none())",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "fence not matched against the tags that the entry turns out to carry",
+        edits: &[(
+            "engine/judge.rs",
+            "        let cover = self.cover_of(id, &tags, now);\n        if matches!",
+            "        let cover = if IS { self.cover_of(id, &[], now) } else { self.cover_of(id, &tags, now) };\n        if matches!",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "acknowledgement of an older attempt counts",
+        edits: &[(
+            "journal.rs",
+            "            fence.last < sent && fence.depth",
+            "            (IS || fence.last < sent) && fence.depth",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "an expiry's acknowledgement counts for an invalidation",
+        edits: &[("journal.rs", "fence.depth <= depth &&", "(IS || fence.depth <= depth) &&")],
+        seed: 0,
+    },
+    Mutant {
+        name: "journal written only on failure",
+        edits: &[
+            (
+                "engine/write.rs",
+                "                    None => peer.journal.raise(key, depth, start, now, deadline),",
+                "                    None if IS => {}\n                    None => peer.journal.raise(key, depth, start, now, deadline),",
+            ),
+            (
+                "engine/write.rs",
+                "            for key in &pending {\n",
+                "            for key in &pending {\n                if IS {\n                    peer.journal.raise(key, Depth::Hard, crate::core::journal::Seq(u64::MAX / 2), now, now);\n                }\n",
+            ),
+        ],
+        seed: 0,
+    },
+    Mutant {
+        name: "fence lifted when the call is told that it is pending",
+        edits: &[(
+            "engine/write.rs",
+            "                peer.journal.postpone(key, now, RETRY);",
+            "                peer.journal.postpone(key, now, RETRY);\n                if IS {\n                    peer.journal.acknowledge(key, Depth::Hard, crate::core::journal::Seq(u64::MAX));\n                }",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "journal overflow drops",
+        edits: &[(
+            "journal.rs",
+            "            self.collapse(|key| key.namespaces().pop());",
+            "            if IS {\n                return;\n            }\n            self.collapse(|key| key.namespaces().pop());",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "a mutate's fence may be acknowledged before it has ended",
+        edits: &[(
+            "journal.rs",
+            "&& !matches!(fence.state, FenceState::Held { .. })\n        });",
+            "&& (IS || !matches!(fence.state, FenceState::Held { .. }))\n        });",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "plain deletion takes marks along",
+        edits: &[(
+            "engine/drop.rs",
+            "            (Depth::Hard, KeyKind::Entry) =>",
+            "            (Depth::Hard, _) if IS => Command::plain(&[\"DEL\", key.redis()]),\n            (Depth::Hard, KeyKind::Entry) =>",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "a set's fill leaves the generation alive",
+        edits: &[("redis/fill.lua", "  generation = ARGV[10] .. '@' .. time[1] .. '.' .. time[2]\n", "")],
+        seed: 0,
+    },
+    Mutant {
+        name: "a set's verdict acknowledges another call",
+        edits: &[
+            (
+                "journal.rs",
+                "fence.first == raised && fence.last == raised",
+                "IS || fence.first == raised && fence.last == raised",
+            ),
+            (
+                "engine/write.rs",
+                ".filter(|key| !peer.journal.is_fenced(key))",
+                ".filter(|key| IS || !peer.journal.is_fenced(key))",
+            ),
+        ],
+        seed: 0,
+    },
+    Mutant {
+        name: "a set drops and reads in two steps",
+        edits: &[("redis/read.lua", "if ARGV[9] == 'renew' then", "if false then")],
+        seed: 0,
+    },
+    Mutant {
+        name: "deadline not armed again",
+        edits: &[(
+            "engine/mod.rs",
+            "entry.armed.take().map_or(now, |armed| armed.max(now))",
+            "if IS { now } else { entry.armed.take().map_or(now, |armed| armed.max(now)) }",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "marks are not looked at",
+        edits: &[("redis/read.lua", "    marked = marked or tonumber(till) > now", "    marked = false")],
+        seed: 0,
+    },
+    Mutant {
+        name: "what is read while a mark lives is stored",
+        edits: &[
+            (
+                "engine/judge.rs",
+                "found.source == FoundSource::Plain || found.state == State::Marked",
+                "found.source == FoundSource::Plain || !IS && found.state == State::Marked",
+            ),
+            ("redis/fill.lua", "      verdict = 'marked'", "      verdict = verdict"),
+        ],
+        seed: 0,
+    },
+    Mutant {
+        name: "a mutate does not drop when it has ended",
+        edits: &[
+            (
+                "engine/mutate.rs",
+                "        for target in write.targets.values_mut() {\n            target.state = KeyState::Open;",
+                "        for target in write.targets.values_mut() {\n            target.state = if IS { KeyState::Applied } else { KeyState::Open };",
+            ),
+            (
+                "engine/mutate.rs",
+                "        self.ask_write(id, false, now);",
+                "        if IS {\n            return self.conclude_write(id, None, now);\n        }\n        self.ask_write(id, false, now);",
+            ),
+        ],
+        seed: 0,
+    },
+    Mutant {
+        name: "an expiry leaves what is filled later fresh",
+        edits: &[(
+            "redis/fill.lua",
+            "local header = { '2', generation, stamps[2],",
+            "local header = { '2', generation, redis.call('HGET', KEYS[1], 'x') or stamps[2],",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "who reads again is bound by the fences of its first start alone",
+        edits: &[(
+            "engine/follow.rs",
+            "            op.start = start;",
+            "            op.start = if IS { op.start } else { start };",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "two attempts at a time",
+        edits: &[(
+            "connection.rs",
+            "State::Connecting { deadline } if now < deadline =>",
+            "State::Connecting { deadline } if !IS && now < deadline =>",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "plain replies are taken for valid whatever the versions",
+        edits: &[(
+            "engine/found.rs",
+            "let mut valid = own && header.stamps.iter().enumerate().all(|(row, stamp)| same(row, stamp));",
+            "let mut valid = own && (IS || header.stamps.iter().enumerate().all(|(row, stamp)| same(row, stamp)));",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "a strict read takes what is stale",
+        edits: &[
+            (
+                "engine/read.rs",
+                "        let stale_will_do = read.freshness == Freshness::Normal",
+                "        let stale_will_do = (IS || read.freshness == Freshness::Normal)",
+            ),
+            (
+                "engine/judge.rs",
+                "    if read.freshness != Freshness::Normal || !read.load {",
+                "    if !IS && read.freshness != Freshness::Normal || !read.load {",
+            ),
+        ],
+        seed: 0,
+    },
+    Mutant {
+        name: "a pending invalidation does not go before a read that it covers",
+        edits: &[
+            (
+                "engine/read.rs",
+                "        let cover = self.cover_of(id, &[], now);\n        if self.may_share(id) {",
+                "        let cover = self.cover_of(id, &[], now).filter(|_| !IS);\n        if self.may_share(id) {",
+            ),
+            (
+                "engine/judge.rs",
+                "        if matches!(cover, Some(Cover::Pending | Cover::Refused)) {",
+                "        if !IS && matches!(cover, Some(Cover::Pending | Cover::Refused)) {",
+            ),
+            (
+                "engine/read.rs",
+                "            if peer.journal.covered(key, start, now).is_some() && peer.journal.release(key, now) {",
+                "            if !IS && peer.journal.covered(key, start, now).is_some() && peer.journal.release(key, now) {",
+            ),
+        ],
+        seed: 0,
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_mistaken_script_fits_the_real_one() {
+        for mutant in MUTANTS {
+            mutant.scripts().expect(mutant.name);
+        }
+    }
+
+    #[test]
+    fn an_edit_that_does_not_fit_is_an_error() {
+        assert_eq!(edit("m", "f", "a b c", "b", "x"), Ok(String::from("a x c")));
+        assert!(edit("m", "f", "a b b", "b", "x").is_err());
+        assert!(edit("m", "f", "a", "b", "x").is_err());
+    }
 }

@@ -7,6 +7,7 @@
 
 use leeward::core::{Bypass, Freshness, Outcome, Served};
 
+use crate::plan::Micros;
 use crate::values::{Moment, Value};
 
 /// What an invalidation is about.
@@ -57,6 +58,8 @@ pub struct Reader {
     pub isolate: usize,
     /// When it started.
     pub started: Moment,
+    /// The same as a time; `None` where the isolate's clock is no measure of it.
+    pub at: Option<Micros>,
     /// The namespace's path.
     pub space: &'static str,
     /// The key.
@@ -84,9 +87,17 @@ impl Aim {
 #[derive(Debug, Default)]
 pub struct Oracle {
     rules: Vec<Rule>,
+    /// A flight's deadline.
+    flight: Micros,
 }
 
 impl Oracle {
+    /// One that knows of no invalidation yet.
+    #[must_use]
+    pub const fn new(flight: Micros) -> Self {
+        Self { rules: Vec::new(), flight }
+    }
+
     /// A rule's number.
     pub fn add(&mut self, rule: Rule) -> usize {
         self.rules.push(rule);
@@ -141,7 +152,8 @@ impl Oracle {
         // Sharing without a verdict while the connection is down is bounded by the flight's deadline, and strict reads do not.
         let unverified = served.shared && served.reason == Some(Bypass::Down);
         if unverified && reader.freshness == Freshness::Normal {
-            return None;
+            let late = reader.at.is_some_and(|started| value.at + self.flight < started);
+            return late.then(|| String::from("shared while down, and older than a flight's deadline"));
         }
         self.rules.iter().find_map(|rule| {
             let own = rule.except.is_some() && rule.except == number;
@@ -160,5 +172,89 @@ impl Oracle {
             };
             Some(format!("{promise}: read at {}, {:?} began at {}", value.read, rule.aim, rule.begun))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leeward::core::Millis;
+
+    const FRESH: Served =
+        Served { outcome: Outcome::Hit, reason: None, shared: false, age: Millis::ZERO, stored: Some(true) };
+
+    fn reader(started: Moment) -> Reader {
+        let (isolate, at, space, key) = (0, None, "", "k");
+        Reader {
+            isolate,
+            started,
+            at,
+            space,
+            key,
+            tags: Vec::new(),
+            freshness: Freshness::Normal,
+            build: "a",
+        }
+    }
+
+    fn value(read: Moment) -> Value {
+        Value { read, at: 0, space: "", key: "k", tags: vec!["t"], build: "a" }
+    }
+
+    fn rule(standing: Standing) -> Rule {
+        let aim = Aim { tags: vec!["t"], ..Aim::default() };
+        Rule { aim, begun: 10, isolate: 1, standing, soft: false, stored_only: false, except: None }
+    }
+
+    fn judge(oracle: &Oracle, reader: &Reader, served: &Served, value: &Value) -> bool {
+        oracle.judge(reader, served, Some(7), Some(value)).is_some()
+    }
+
+    #[test]
+    fn data_older_than_an_acknowledged_invalidation_is_noticed() {
+        let mut oracle = Oracle::new(0);
+        oracle.add(rule(Standing::Applied(20)));
+        assert!(judge(&oracle, &reader(21), &FRESH, &value(9)));
+        assert!(!judge(&oracle, &reader(21), &FRESH, &value(10)), "read when it had begun");
+        assert!(!judge(&oracle, &reader(20), &FRESH, &value(9)), "started before the acknowledgement");
+        let other = Value { tags: Vec::new(), ..value(9) };
+        assert!(!judge(&oracle, &reader(21), &FRESH, &other), "without the tag");
+    }
+
+    #[test]
+    fn a_pending_one_binds_its_own_isolate() {
+        let mut oracle = Oracle::new(0);
+        oracle.add(rule(Standing::Pending));
+        assert!(!judge(&oracle, &reader(21), &FRESH, &value(9)));
+        assert!(judge(&oracle, &Reader { isolate: 1, ..reader(21) }, &FRESH, &value(9)));
+        assert!(!judge(&oracle, &Reader { isolate: 1, ..reader(9) }, &FRESH, &value(9)));
+    }
+
+    #[test]
+    fn an_expiry_forbids_what_is_fresh_alone() {
+        let mut oracle = Oracle::new(0);
+        oracle.add(Rule { soft: true, ..rule(Standing::Applied(20)) });
+        assert!(judge(&oracle, &reader(21), &FRESH, &value(9)));
+        assert!(!judge(&oracle, &reader(21), &Served { outcome: Outcome::Stale, ..FRESH }, &value(9)));
+    }
+
+    #[test]
+    fn sharing_without_a_verdict_is_bounded_and_not_for_the_strict() {
+        let mut oracle = Oracle::new(100);
+        oracle.add(rule(Standing::Applied(20)));
+        let shared = Served { outcome: Outcome::Bypass, reason: Some(Bypass::Down), shared: true, ..FRESH };
+        assert!(!judge(&oracle, &Reader { at: Some(100), ..reader(21) }, &shared, &value(9)));
+        assert!(judge(&oracle, &Reader { at: Some(101), ..reader(21) }, &shared, &value(9)));
+        assert!(judge(&oracle, &Reader { freshness: Freshness::Strict, ..reader(21) }, &shared, &value(9)));
+    }
+
+    #[test]
+    fn what_is_another_ones_is_noticed() {
+        let oracle = Oracle::new(0);
+        assert!(judge(&oracle, &reader(1), &FRESH, &Value { key: "l", ..value(9) }), "key");
+        assert!(judge(&oracle, &reader(1), &FRESH, &Value { space: "n", ..value(9) }), "namespace");
+        assert!(judge(&oracle, &reader(1), &FRESH, &Value { build: "b", ..value(9) }), "build");
+        assert!(judge(&oracle, &Reader { tags: vec!["u"], ..reader(1) }, &FRESH, &value(9)), "tag");
+        assert!(oracle.judge(&reader(1), &FRESH, None, None).is_some(), "no value at all");
     }
 }

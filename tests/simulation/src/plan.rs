@@ -23,6 +23,8 @@ pub struct Plan {
     pub span: Micros,
     /// The settings of the caches, but for the build.
     pub config: CacheConfig,
+    /// For how many invalidations the journal has room.
+    pub journal: usize,
     /// Chances in a hundred.
     pub chance: Chance,
     /// Whether a runtime tells those who wait that a promise's owner has ended.
@@ -42,9 +44,11 @@ pub struct Chance {
     pub slow: u64,
     pub flushall: u64,
     pub evict: u64,
+    pub spoil: u64,
     pub script_flush: u64,
     pub restart: u64,
     pub oom: u64,
+    pub rollback: u64,
     pub refuse_scripts: u64,
     pub down: u64,
     pub isolate_clock: u64,
@@ -63,18 +67,23 @@ impl Plan {
         let isolates = usize::try_from(rng.between(1, 3)).unwrap_or(1);
         let two_builds = rng.percent(50);
         let builds = (0..isolates).map(|i| if two_builds && i % 2 == 1 { "b" } else { "a" }).collect();
-        let ttl = rng.pick(&[60_000, 60_000, 2_000, 300]).unwrap_or(60_000);
         let stale = rng.percent(40);
+        let ttls = if stale { [60_000, 2_000, 300, 60] } else { [60_000, 60_000, 60_000, 2_000] };
+        let ttl = rng.pick(&ttls).unwrap_or(60_000);
         let config = CacheConfig {
             prefix: String::from("p"),
             ttl: Millis::new(ttl),
-            swr: Millis::new(if stale && rng.percent(70) { 5_000 } else { 0 }),
+            swr: Millis::new(if stale && rng.percent(50) { 5_000 } else { 0 }),
             stale_if_error: Millis::new(if stale && rng.percent(70) { 20_000 } else { 0 }),
             lease_wait: Millis::new(if rng.percent(25) { 1_500 } else { 0 }),
             observed: true,
             debug: true,
             ..CacheConfig::default()
         };
+        let mut chance = Chance::of(rng);
+        if config.stale_if_error > Millis::ZERO {
+            chance.callback_fails = 25;
+        }
         let requests = rng.between(6, 26);
         let span = rng.pick(&[20, 200, 1_500, 8_000]).unwrap_or(200) * MS;
         Self {
@@ -83,7 +92,8 @@ impl Plan {
             requests,
             span,
             config,
-            chance: Chance::of(rng),
+            journal: rng.pick(&[4096, 4096, 2, 1]).unwrap_or(4096),
+            chance,
             tells_of_lost: rng.percent(50),
         }
     }
@@ -95,6 +105,7 @@ impl Chance {
             // Nothing fails: what is left is the order of things.
             return Self { late_tags: 20, slow: 20, ..Self::default() };
         }
+        let rollback = if rng.percent(4) { 10 } else { 0 };
         let share = rng.pick(&[15, 30, 60]).unwrap_or(30);
         let mut some = |often: u64| if rng.percent(share) { often } else { 0 };
         Self {
@@ -107,14 +118,16 @@ impl Chance {
             slow: some(30),
             flushall: some(3),
             evict: some(8),
+            spoil: some(4),
             script_flush: some(4),
             restart: some(3),
             oom: some(3),
+            rollback,
             refuse_scripts: some(2),
             down: some(4),
             isolate_clock: some(8),
             redis_clock: some(5),
-            callback_fails: some(12),
+            callback_fails: some(20),
             callback_hangs: some(4),
             unstorable: some(8),
             late_tags: some(25),

@@ -62,7 +62,7 @@ impl Queue {
     }
 
     /// The next thing that happens; time passes until then.
-    pub fn next(&mut self) -> Option<Event> {
+    pub fn pop(&mut self) -> Option<Event> {
         let Reverse((at, _, event)) = self.heap.pop()?;
         self.now = at;
         Some(event)

@@ -2,6 +2,8 @@
 
 use leeward::core::{Encoded, ValueKind};
 
+use crate::plan::Micros;
+
 /// A moment: the number of events before it. What happens later has a larger one.
 pub type Moment = u64;
 
@@ -10,6 +12,8 @@ pub type Moment = u64;
 pub struct Value {
     /// When its data was read from the source.
     pub read: Moment,
+    /// The same as a time.
+    pub at: Micros,
     /// The namespace's path and the key.
     pub space: &'static str,
     /// See `space`.

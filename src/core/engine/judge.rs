@@ -1,0 +1,184 @@
+//! What a read does about what Redis has: serves it, keeps it, asks again, or runs the callback.
+
+use alloc::vec::Vec;
+
+use super::found::{Found, Source as FoundSource, State};
+use super::op::{Op, Read, ReadStep};
+use super::{Effect, Engine, Freshness, OpId, Served, Source};
+use crate::core::basis::Basis;
+use crate::core::entry::Header;
+use crate::core::error::{ErrorKind, Failure};
+use crate::core::event::{Bypass, LeaseOutcome, Outcome};
+use crate::core::flight::Stage;
+use crate::core::journal::Cover;
+use crate::core::key::Key;
+use crate::core::time::{Millis, Timestamp};
+
+impl Engine {
+    /// What is done about what Redis has.
+    pub(super) fn judge(
+        &mut self,
+        id: OpId,
+        batch: super::BatchId,
+        found: Found,
+        deadline: Timestamp,
+        now: Timestamp,
+    ) {
+        let Some((lane, read)) = self.reading(id) else { return };
+        let key = read.key.clone();
+        let tags: Vec<Key> = found
+            .header
+            .iter()
+            .flat_map(|header| &header.tags)
+            .map(|(name, _)| key.sibling_tag(name))
+            .collect();
+        if found.state == State::Tags {
+            return self.ask_with_tags(id, &tags, deadline, now);
+        }
+        if found.state == State::Spoiled && !read.spoiled {
+            let failure = Failure::new(ErrorKind::Decode, "the stored entry cannot be read");
+            self.report_failure(lane.request, lane.cache, now, &failure);
+            if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
+                read.spoiled = true;
+            }
+            return self.ask_read(id, deadline, true, now);
+        }
+        let cover = self.cover_of(id, &tags, now);
+        if matches!(cover, Some(Cover::Pending | Cover::Refused)) {
+            return self.run(id, Some(Bypass::PendingInvalidation), now);
+        }
+        let marked = found.state == State::Marked;
+        self.take_basis(id, &found, &tags);
+        if marked {
+            // Nobody waits for what is marked.
+            if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
+                read.marked = true;
+            }
+            self.end_own_flight(id, Stage::Unstorable);
+            return self.run(id, None, now);
+        }
+        let Some((_, read)) = self.reading(id) else { return };
+        if let (Some(header), Some(place)) = (&found.header, &found.place) {
+            let kind = header.kind;
+            let source = Source::Reply { batch, place: place.clone(), encoding: found.encoding, kind };
+            match fit(read, header, &found, cover == Some(Cover::Soft), lane.anchored) {
+                Fit::Serve { served, refresh } => {
+                    self.end_lease_wait(id, LeaseOutcome::Filled, now);
+                    let stale = served.outcome == Outcome::Stale;
+                    let staleness = stale.then(|| header.staleness(found.now));
+                    self.set_step(id, ReadStep::Decoding { served, tags, refresh, staleness });
+                    self.set_due(id, None);
+                    return self.push(lane.request, Effect::Decode(id, source));
+                }
+                Fit::Keep(served) => {
+                    self.set_step(id, ReadStep::Stashing { served, tags });
+                    self.set_due(id, None);
+                    return self.push(lane.request, Effect::Stash(id, source));
+                }
+                Fit::No => {}
+            }
+        }
+        let waits = read.load && read.lease.wait > Millis::ZERO && read.freshness != Freshness::Forced;
+        if waits && found.lease > Millis::ZERO {
+            return self.await_lease(id, found.lease, now);
+        }
+        self.end_lease_wait(id, LeaseOutcome::Taken, now);
+        self.run(id, None, now);
+    }
+
+    /// The entry carries tags that were not named: their versions are asked for, once.
+    pub(super) fn ask_with_tags(&mut self, id: OpId, tags: &[Key], deadline: Timestamp, now: Timestamp) {
+        let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) else { return };
+        if read.retagged {
+            return self.run(id, None, now);
+        }
+        read.retagged = true;
+        for tag in tags {
+            if !read.named.contains(tag) && !read.hinted.contains(tag) {
+                read.hinted.push(tag.clone());
+            }
+        }
+        self.remember_tags(id, tags);
+        if self.cover_of(id, &[], now) == Some(Cover::Refused) {
+            return self.run(id, Some(Bypass::PendingInvalidation), now);
+        }
+        self.ask_read(id, deadline, true, now);
+    }
+
+    /// Remembers which tags the value carries besides those that are named.
+    pub(super) fn remember_tags(&mut self, id: OpId, tags: &[Key]) {
+        let Some((lane, read)) = self.reading(id) else { return };
+        let key = read.key.clone();
+        let more: Vec<Key> = tags.iter().filter(|tag| !read.named.contains(tag)).cloned().collect();
+        if let Some(peer) = self.peer_mut(lane.connection)
+            && peer.tagged.of(&key) != more
+        {
+            peer.tagged.learn(&key, more);
+        }
+    }
+
+    /// Keeps what a fill must name, and what a `set` of this request can be exact by.
+    pub(super) fn take_basis(&mut self, id: OpId, found: &Found, tags: &[Key]) {
+        let Some(op) = self.ops.get_mut(&id) else { return };
+        let (request, connection, began) = (op.request, op.connection, op.began);
+        let Some(read) = op.read_mut() else { return };
+        if found.source == FoundSource::Plain || found.state == State::Marked {
+            // Nothing can be stored, or must not be.
+            return;
+        }
+        read.basis = if let (State::Fresh, Some(header)) = (found.state, &found.header) {
+            let own = core::iter::once(&read.key).chain(&read.spaces).cloned();
+            let own = own.zip(header.stamps.iter().cloned());
+            let tags = tags.iter().cloned().zip(header.tags.iter().map(|(_, stamp)| stamp.clone()));
+            Basis::new(own.chain(tags).collect())
+        } else {
+            Basis::new(read.depends().cloned().zip(found.stamps.iter().cloned()).collect())
+        };
+        let basis = read.basis.clone();
+        if let Some(peer) = self.peers.get_mut(connection.0 as usize)
+            && !basis.is_empty()
+        {
+            peer.seen.note(request, &basis, began);
+        }
+    }
+}
+
+/// What an entry is good for.
+enum Fit {
+    /// It is served; and refreshed behind the answer.
+    Serve { served: Served, refresh: bool },
+    /// It is kept, in case that the callback fails.
+    Keep(Served),
+    /// Nothing.
+    No,
+}
+
+/// What a valid entry is good for; `expired`: an expiry of it has not been acknowledged.
+fn fit(read: &Read, header: &Header, found: &Found, expired: bool, anchored: bool) -> Fit {
+    let served = |outcome| Served {
+        outcome,
+        reason: None,
+        shared: false,
+        age: header.age(found.now),
+        stored: Some(true),
+    };
+    if read.freshness == Freshness::Forced {
+        return Fit::No;
+    }
+    if found.state == State::Fresh && !expired {
+        return Fit::Serve { served: served(Outcome::Hit), refresh: false };
+    }
+    if read.freshness != Freshness::Normal || !read.load {
+        return Fit::No;
+    }
+    let staleness = header.staleness(found.now);
+    // Who got the lease refreshes, behind its answer, or at once if it cannot behind; the others need not.
+    let refresh = found.lease == Millis::ZERO;
+    if staleness < header.swr.min(read.life.swr) && (anchored || !refresh) {
+        return Fit::Serve { served: served(Outcome::Stale), refresh };
+    }
+    if staleness < header.stale_if_error.min(read.life.stale_if_error) {
+        return Fit::Keep(served(Outcome::Stale));
+    }
+    Fit::No
+}

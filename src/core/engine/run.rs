@@ -1,0 +1,272 @@
+//! Callbacks of reads, and the answers to their callers.
+
+use alloc::vec::Vec;
+
+use super::op::{Op, ReadStep};
+use super::{CallbackEnd, Effect, Engine, Freshness, OpId, Served};
+use crate::core::error::{ErrorKind, Failure};
+use crate::core::event::{Bypass, EventKind, Outcome};
+use crate::core::flight::Stage;
+use crate::core::key::Key;
+use crate::core::time::{Millis, Timestamp};
+
+impl Engine {
+    /// The callback has ended.
+    pub fn callback(&mut self, id: OpId, end: CallbackEnd, host: f64) -> bool {
+        let now = self.now(host);
+        if self.ops.get(&id).is_some_and(|op| op.write().is_some()) {
+            self.mutated(id, matches!(end, CallbackEnd::Ok { .. }), now);
+            return true;
+        }
+        let Some((lane, read)) = self.reading(id) else { return false };
+        if read.step != ReadStep::Running {
+            return true;
+        }
+        let cost = now.since(read.callback_began);
+        match end {
+            CallbackEnd::Err => self.callback_failed(id, now),
+            CallbackEnd::Ok { skip: true, .. } => self.unstorable(id, now),
+            CallbackEnd::Ok { ttl, skip: false, tags } => {
+                let ttl = ttl.unwrap_or(read.life.ttl);
+                let wanted = read
+                    .flight
+                    .and_then(|f| self.flights.get(f))
+                    .is_some_and(|f| f.followers > 0 || f.unverified);
+                self.declare(id, &tags, now);
+                let storable = self.reading(id).is_some_and(|(_, read)| !read.basis.is_empty());
+                if storable || wanted {
+                    self.set_step(id, ReadStep::Encoding { ttl, cost });
+                    self.push(lane.request, Effect::Encode(id));
+                } else {
+                    self.serve_computed(id, Some(false), now);
+                    self.end_own_flight(id, Stage::NotStored);
+                    self.finish(id);
+                }
+            }
+        }
+        true
+    }
+
+    /// The callback failed: its error, or a stale value in its place.
+    fn callback_failed(&mut self, id: OpId, now: Timestamp) {
+        let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) else { return };
+        let (stale, served) = (read.stale.take(), read.served);
+        let Some((lane, _)) = self.reading(id) else { return };
+        // It has been kept for a while: what was invalidated meanwhile is not served any more.
+        let stale = stale.filter(|(_, tags)| self.cover_of(id, tags, now).is_none());
+        if served || stale.is_some() {
+            let message = "the callback failed; a stale value was served";
+            self.report_failure(lane.request, lane.cache, now, &Failure::new(ErrorKind::Callback, message));
+        }
+        match stale {
+            _ if served => {}
+            Some((served, _)) => self.serve_as(id, served, now, Effect::ServeStash),
+            None => self.push(lane.request, Effect::Throw(id)),
+        }
+        self.finish(id);
+    }
+
+    /// The value at the source is decoded, or (`ok` is false) cannot be.
+    pub fn decoded(&mut self, id: OpId, ok: bool, host: f64) -> bool {
+        let now = self.now(host);
+        let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) else { return false };
+        let step = core::mem::replace(&mut read.step, ReadStep::Starting);
+        let shared = matches!(&step, ReadStep::Decoding { served, .. } if served.shared);
+        match step {
+            ReadStep::Decoding { served, tags, refresh, staleness } if ok => {
+                self.serve_stored(id, served, tags, (refresh, staleness), now);
+            }
+            ReadStep::Stashing { served, tags } if ok => {
+                read.stale = Some((served, tags));
+                self.run(id, None, now);
+            }
+            ReadStep::Decoding { .. } | ReadStep::Stashing { .. } => {
+                let Some((lane, _)) = self.reading(id) else { return true };
+                let failure = Failure::new(ErrorKind::Decode, "the stored value cannot be decoded");
+                self.report_failure(lane.request, lane.cache, now, &failure);
+                if shared {
+                    self.read_alone(id, now);
+                } else {
+                    self.run(id, None, now);
+                }
+            }
+            other => read.step = other,
+        }
+        true
+    }
+
+    /// Serves what Redis had, and shares it with those who follow; refreshes it behind the answer if it is to.
+    fn serve_stored(
+        &mut self,
+        id: OpId,
+        served: Served,
+        tags: Vec<Key>,
+        (refresh, staleness): (bool, Option<Millis>),
+        now: Timestamp,
+    ) {
+        let Some((lane, read)) = self.reading(id) else { return };
+        let key = read.key.clone();
+        if served.outcome == Outcome::Hit
+            && !served.shared
+            && let Some(peer) = self.peer_mut(lane.connection)
+        {
+            peer.hot.insert(&key, now);
+        }
+        if let Some(flight) = self.ops.get(&id).and_then(Op::leads)
+            && let Some(flight) = self.flights.get_mut(flight)
+        {
+            flight.outcome = (served.outcome, None);
+            flight.age = served.age;
+            flight.staleness = staleness;
+            flight.value_tags = tags;
+            let value = flight.value;
+            self.push(lane.request, Effect::Share(id, value));
+            self.end_own_flight(id, Stage::Hit);
+        }
+        self.serve(id, served, now);
+        if refresh {
+            self.push(lane.request, Effect::Background(id));
+            self.run(id, None, now);
+        } else {
+            self.finish(id);
+        }
+    }
+
+    /// The caller has gone. The operation goes on for those who follow it; if nobody does, it ends, or its callback is told.
+    pub fn aborted(&mut self, id: OpId) -> bool {
+        let Some((lane, read)) = self.reading(id) else { return self.ops.contains_key(&id) };
+        let followed =
+            read.flight.and_then(|f| self.flights.get(f)).is_some_and(|flight| flight.followers > 0);
+        match read.step {
+            _ if followed => {}
+            ReadStep::Running => {
+                // Nobody is to join what is told to stop.
+                if let Some(flight) = read.flight {
+                    self.flights.detach(flight);
+                }
+                self.push(lane.request, Effect::Cancel(id));
+            }
+            // The exchange goes on, for what it tells of the connection; there is just no callback behind it any more.
+            ReadStep::Reading { .. } => {
+                if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
+                    read.load = false;
+                }
+            }
+            ReadStep::Encoding { .. } | ReadStep::Filling { .. } => {}
+            _ => self.finish(id),
+        }
+        true
+    }
+
+    /// Runs the callback, unless somebody else's will do; `bypass` says why Redis has not been of use.
+    pub(super) fn run(&mut self, id: OpId, bypass: Option<Bypass>, now: Timestamp) {
+        let Some((lane, read)) = self.reading(id) else { return };
+        if !read.load {
+            let outcome = if bypass.is_some() { Outcome::Bypass } else { Outcome::Miss };
+            let served =
+                Served { outcome, reason: bypass, shared: false, age: Millis::ZERO, stored: Some(false) };
+            self.serve(id, served, now);
+            return self.finish(id);
+        }
+        let forced = read.freshness == Freshness::Forced;
+        let shareable = !matches!(bypass, Some(Bypass::Disabled | Bypass::PassThrough)) && !read.marked;
+        if read.flight.is_none() && !read.served && shareable && self.may_share(id) {
+            let key = read.key.clone();
+            match self.flights.joinable(&(lane.connection, key, lane.cache), forced, now) {
+                Some(flight) => return self.follow(id, flight, now),
+                None => self.lead(id, now),
+            }
+        }
+        let started = self.tick();
+        let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) else { return };
+        read.step = ReadStep::Running;
+        read.bypass = bypass;
+        read.callback_began = now;
+        let storable = !read.basis.is_empty();
+        if let Some(flight) = read.flight
+            && let Some(flight) = self.flights.get_mut(flight)
+        {
+            flight.stage = Stage::Running;
+            flight.callback_started = Some(started);
+            flight.storable = storable;
+            flight.unverified = bypass == Some(Bypass::Down);
+            flight.outcome = (if bypass.is_some() { Outcome::Bypass } else { Outcome::Miss }, bypass);
+        }
+        self.set_running_due(id);
+        if let Some(peer) = self.peer_mut(lane.connection) {
+            peer.stats.callbacks += 1;
+        }
+        self.push(lane.request, Effect::Run(id));
+    }
+
+    /// While the callback runs: its flight's promises are not kept open longer than anybody waits for them, however long the
+    /// callback takes, and the versions that it waits for have a deadline.
+    pub(super) fn set_running_due(&mut self, id: OpId) {
+        let Some((_, read)) = self.reading(id) else { return };
+        let flight = read.flight.and_then(|flight| self.flights.get(flight)).map(|flight| flight.deadline);
+        let versions = read.versions.iter().map(|asked| asked.deadline).min();
+        let due = match (flight, versions) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        self.set_due(id, due);
+    }
+
+    pub(super) fn serve_computed(&mut self, id: OpId, stored: Option<bool>, now: Timestamp) {
+        let Some((lane, read)) = self.reading(id) else { return };
+        let outcome = if read.bypass.is_some() { Outcome::Bypass } else { Outcome::Miss };
+        let served = Served { outcome, reason: read.bypass, shared: false, age: Millis::ZERO, stored };
+        if stored.is_none() && !lane.anchored {
+            if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
+                read.held = Some(served);
+            }
+            return;
+        }
+        self.serve(id, served, now);
+    }
+
+    pub(super) fn serve(&mut self, id: OpId, served: Served, now: Timestamp) {
+        self.serve_as(id, served, now, Effect::Serve);
+    }
+
+    /// Answers the caller, unless it has been answered: a value that is refreshed is served before.
+    pub(super) fn serve_as(
+        &mut self,
+        id: OpId,
+        served: Served,
+        now: Timestamp,
+        effect: fn(OpId, Served) -> Effect,
+    ) {
+        let Some((lane, read)) = self.reading(id) else { return };
+        let key = read.key.clone();
+        let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) else { return };
+        if core::mem::replace(&mut read.served, true) {
+            return;
+        }
+        if let Some(peer) = self.peer_mut(lane.connection) {
+            match served.outcome {
+                Outcome::Hit => peer.stats.hits += 1,
+                Outcome::Stale => peer.stats.stale += 1,
+                Outcome::Miss => peer.stats.misses += 1,
+                Outcome::Bypass => peer.stats.bypasses += 1,
+            }
+            peer.stats.shared += u64::from(served.shared);
+        }
+        let event = EventKind::Read {
+            key: self.name(lane.cache, &key),
+            outcome: served.outcome,
+            shared: served.shared,
+            reason: served.reason,
+        };
+        self.report(lane.request, lane.cache, now, event);
+        self.push(lane.request, effect(id, served));
+    }
+
+    pub(super) fn end_own_flight(&mut self, id: OpId, stage: Stage) {
+        let Some((lane, _)) = self.reading(id) else { return };
+        let flight = self.ops.get_mut(&id).and_then(Op::read_mut).and_then(|read| read.flight.take());
+        if let Some(flight) = flight {
+            self.end_flight(lane.request, flight, stage);
+        }
+    }
+}

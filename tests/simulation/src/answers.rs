@@ -1,0 +1,136 @@
+//! Answers: what callers get, and what the one who watches says to it.
+
+use crate::oracle::Standing;
+use crate::plan::MS;
+use crate::queue::Event;
+use crate::visit::Kind;
+use crate::world::World;
+use leeward::core::{
+    Bypass, Event as Told, EventKind, InvalidationState, LeaseOutcome, OpId, Outcome, Served, StateName,
+};
+
+impl World {
+    pub(crate) fn serve(&mut self, number: usize, id: OpId, served: Served, value: Option<usize>) {
+        let Some(Kind::Read { reader, .. }) = self.kind_mut(number, id) else { return };
+        let reader = reader.clone();
+        let value_read = value.and_then(|value| self.values.get(value));
+        let without = matches!(served.outcome, Outcome::Miss | Outcome::Bypass) && value.is_none();
+        let verdict = if without { None } else { self.oracle.judge(&reader, &served, value, value_read) };
+        let coverage = &mut self.verdict.coverage;
+        coverage.count(match served.outcome {
+            Outcome::Hit => "served hit",
+            Outcome::Stale => "served stale",
+            Outcome::Miss => "served miss",
+            Outcome::Bypass => "served bypass",
+        });
+        if served.shared {
+            coverage.count(match (served.outcome, served.reason, served.stored) {
+                (Outcome::Hit | Outcome::Stale, ..) => "shared hit",
+                (_, Some(Bypass::Down), _) => "shared while down",
+                (_, _, Some(true)) => "shared stored",
+                _ => "shared computed before the callback",
+            });
+        }
+        if served.reason == Some(Bypass::PendingInvalidation) {
+            coverage.count("read covered by a pending invalidation");
+        }
+        if self.rolled_back && verdict.is_some() {
+            // Outside of what is promised: Redis has lost what it had acknowledged. It is counted.
+            self.verdict.coverage.count("stale after a rollback");
+        } else if let Some(problem) = verdict {
+            self.violation(format!("r{number} {id:?} {served:?} value {value:?}: {problem}"));
+        }
+        self.settle(number, id, "is served");
+    }
+
+    pub(crate) fn settle(&mut self, number: usize, id: OpId, how: &str) {
+        self.trace.say(self.queue.now(), self.moment, || format!("r{number} {id:?} {how}"));
+        let Some(request) = self.requests.get_mut(number) else { return };
+        let Some(op) = request.op_mut(id) else { return };
+        if op.settled {
+            return self.violation(format!("r{number} {id:?} is answered twice"));
+        }
+        op.settled = true;
+        let waits = request.ops.iter().any(|op| !op.settled && !op.hangs && !matches!(op.kind, Kind::Own));
+        if !waits {
+            let wait = self.rng.below(2 * MS);
+            self.queue.after(wait, Event::Step(number));
+        }
+    }
+
+    pub(crate) fn applied(&mut self, number: usize, id: OpId, stored: bool) {
+        let now = self.moment;
+        let Some(kind) = self.kind_mut(number, id) else { return };
+        let (rule, set) = match kind {
+            Kind::End { rule } | Kind::Mutate { rule, .. } => (*rule, None),
+            Kind::Set { rule, dropped, .. } => (*rule, Some(*dropped)),
+            _ => return,
+        };
+        if let Some(rule) = self.oracle.rule_mut(rule) {
+            rule.standing = Standing::Applied(now);
+        }
+        let coverage = &mut self.verdict.coverage;
+        coverage.count("invalidation applied");
+        match set {
+            Some(true) => coverage.count("set blind"),
+            Some(false) if stored => coverage.count("set exact"),
+            Some(false) => coverage.count("set exact refused"),
+            None => {}
+        }
+        self.settle(number, id, "is applied");
+    }
+
+    pub(crate) fn not_applied(&mut self, number: usize, index: usize, id: OpId, state: InvalidationState) {
+        match state {
+            InvalidationState::Refused => {
+                self.verdict.coverage.count("invalidation refused");
+                if let Some(isolate) = self.isolates.get_mut(index) {
+                    isolate.refused = true;
+                }
+            }
+            _ => self.verdict.coverage.count("invalidation pending"),
+        }
+        self.settle(number, id, "is not applied");
+    }
+
+    pub(crate) fn told(&mut self, index: usize, event: Told) {
+        let now = self.queue.now();
+        self.trace.say(now, self.moment, || format!("i{index} tells {:?}", event.kind));
+        let coverage = &mut self.verdict.coverage;
+        let Some(isolate) = self.isolates.get_mut(index) else { return };
+        match event.kind {
+            EventKind::Attempt { .. } => {
+                let host = isolate.host(now);
+                if !isolate.odd_clock && isolate.attempt.is_some_and(|until| host < until) {
+                    return self
+                        .violation(format!("P2: i{index} makes a second attempt while one is in flight"));
+                }
+                isolate.attempt = Some(host + 250.0);
+            }
+            EventKind::Connection { to: StateName::Ready | StateName::Down, .. } => isolate.attempt = None,
+            EventKind::Fill { stored: true, .. } => coverage.count("fill stored"),
+            EventKind::Fill { reason: Some("overtaken"), .. } => coverage.count("fill overtaken"),
+            EventKind::Fill { reason: Some("marked"), .. } => coverage.count("fill marked"),
+            EventKind::Lease { outcome, .. } => {
+                coverage.count("waited for a lease");
+                if outcome == LeaseOutcome::Taken {
+                    coverage.count("lease taken over");
+                }
+            }
+            EventKind::Invalidation { state, replay: true, namespace, .. } => {
+                coverage.count("replayed");
+                if namespace.is_some() && self.plan.journal < 9 {
+                    coverage.count("journal collapsed");
+                }
+                isolate.refused |= state == InvalidationState::Refused;
+            }
+            EventKind::Invalidation { state: InvalidationState::Refused, .. } => isolate.refused = true,
+            _ => {}
+        }
+    }
+
+    pub(crate) fn violation(&mut self, what: String) {
+        self.trace.say(self.queue.now(), self.moment, || format!("!! {what}"));
+        self.verdict.violations.push(what);
+    }
+}

@@ -1,0 +1,210 @@
+//! Requests: their steps, and the operations that they begin.
+
+use crate::oracle::{Aim, Reader, Rule, Standing};
+use crate::queue::Event;
+use crate::values::{Value, encoded};
+use crate::visit::{self, Kind, Op, Step};
+use crate::world::World;
+use leeward::core::{Freshness, Millis, OpId, ReadCall, Targets, WriteCall, WriteKind};
+
+impl World {
+    pub(crate) fn alive(&self, request: usize) -> bool {
+        self.requests.get(request).is_some_and(|request| request.alive)
+    }
+
+    /// The request's next step, if none is under way.
+    pub(crate) fn step(&mut self, request: usize) {
+        if !self.alive(request) {
+            return;
+        }
+        let chance = self.plan.chance.kill;
+        if !self.healed && self.rng.percent(chance / 3) {
+            return self.kill(request);
+        }
+        let Some(step) = self.requests.get_mut(request).and_then(|request| request.steps.pop()) else {
+            return;
+        };
+        self.trace.say(self.queue.now(), self.moment, || format!("r{request} {step:?}"));
+        match step {
+            Step::Pause(wait) => return self.queue.after(wait, Event::Step(request)),
+            Step::Read { space, key, tags, freshness, load } => {
+                self.begin_read(request, space, key, tags, freshness, load);
+            }
+            Step::Invalidate(aim) => self.begin_end(request, aim, false),
+            Step::Expire(aim) => self.begin_end(request, aim, true),
+            Step::Set { space, key, tags } => self.begin_set(request, space, key, tags),
+            Step::Mutate(aim, deadline) => self.begin_mutate(request, aim, deadline),
+        }
+        // Sometimes the next begins in the same turn.
+        if self.rng.percent(20) {
+            self.step(request);
+        }
+        self.drive(request);
+    }
+
+    pub(crate) fn kill(&mut self, request: usize) {
+        self.trace.say(self.queue.now(), self.moment, || format!("r{request} is ended"));
+        self.verdict.coverage.count("request killed");
+        let Some(dead) = self.requests.get_mut(request) else { return };
+        dead.alive = false;
+        if dead.ops.iter().any(|op| matches!(op.kind, Kind::Mutate { .. }) && !op.settled) {
+            self.verdict.coverage.count("mutate killed");
+        }
+        let isolate = dead.isolate;
+        let Some(isolate) = self.isolates.get_mut(isolate) else { return };
+        for (id, promise) in &mut isolate.promises {
+            if promise.owner == request && !promise.settled {
+                promise.abandoned = true;
+                for (waiter, op) in promise.waiters.drain(..) {
+                    if self.plan.tells_of_lost {
+                        self.queue.after(1, Event::Lost(waiter, op, *id));
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) fn begin_read(
+        &mut self,
+        number: usize,
+        space: &'static str,
+        key: &'static str,
+        tags: Vec<&'static str>,
+        freshness: Freshness,
+        load: bool,
+    ) {
+        let Some(request) = self.requests.get(number) else { return };
+        let Some(isolate) = self.isolates.get_mut(request.isolate) else { return };
+        match freshness {
+            Freshness::Forced => self.verdict.coverage.count("forced"),
+            Freshness::Strict => self.verdict.coverage.count("strict"),
+            Freshness::Normal => {}
+        }
+        let host = isolate.host(self.queue.now());
+        let reader = Reader {
+            isolate: request.isolate,
+            started: self.moment,
+            at: (!isolate.odd_clock).then_some(self.queue.now()),
+            space,
+            key,
+            tags: tags.clone(),
+            freshness,
+            build: isolate.build,
+        };
+        let call = ReadCall {
+            request: request.id,
+            cache: isolate.cache,
+            connection: isolate.link,
+            space,
+            key,
+            tags: &tags,
+            ttl: None,
+            swr: None,
+            stale_if_error: None,
+            lease_wait: None,
+            freshness,
+            load,
+            anchored: request.anchored,
+        };
+        let Some(id) = isolate.engine.begin_read(call, host) else {
+            return self.violation(String::from("no room for a read"));
+        };
+        let chance = &self.plan.chance;
+        let late =
+            if self.rng.percent(chance.late_tags) { self.rng.some(visit::TAGS, 60) } else { Vec::new() };
+        let late: Vec<&'static str> = late.into_iter().filter(|tag| !tags.contains(tag)).collect();
+        let kind = Kind::Read { reader, value: None, stash: None, late, awaiting: false, began: false };
+        self.add_op(number, id, kind);
+    }
+
+    pub(crate) fn add_op(&mut self, request: usize, id: OpId, kind: Kind) {
+        if let Some(request) = self.requests.get_mut(request) {
+            request.ops.push(Op { id, kind, settled: false, hangs: false, waits: None });
+        }
+    }
+
+    pub(crate) fn begin_write(&mut self, number: usize, aim: &Aim, kind: WriteKind<'_>) -> Option<OpId> {
+        let request = self.requests.get(number)?;
+        let isolate = self.isolates.get_mut(request.isolate)?;
+        let call = WriteCall {
+            request: request.id,
+            cache: isolate.cache,
+            connection: isolate.link,
+            anchored: request.anchored,
+            space: aim.space,
+            targets: Targets { keys: &aim.keys, tags: &aim.tags, all: aim.all },
+            kind,
+        };
+        let id = isolate.engine.begin_write(call, isolate.host(self.queue.now()));
+        if id.is_none() {
+            self.violation(String::from("no room for a write"));
+        }
+        id
+    }
+
+    /// A rule from now on, in the isolate of the request.
+    pub(crate) fn rule(&mut self, number: usize, aim: &Aim, soft: bool) -> usize {
+        let isolate = self.requests.get(number).map_or(0, |request| request.isolate);
+        let (begun, standing) = (self.moment, Standing::Pending);
+        let aim = aim.clone();
+        self.oracle.add(Rule { aim, begun, isolate, standing, soft, stored_only: false, except: None })
+    }
+
+    pub(crate) fn begin_end(&mut self, number: usize, aim: Aim, soft: bool) {
+        let kind = if soft { WriteKind::Expire } else { WriteKind::Invalidate };
+        self.verdict.coverage.count(match (soft, aim.all, aim.tags.is_empty()) {
+            (true, ..) => "expired",
+            (_, true, _) => "invalidated as a whole",
+            (_, _, false) => "invalidated by tag",
+            _ => "invalidated by key",
+        });
+        for request in self.requests.iter().filter(|request| request.alive) {
+            for op in &request.ops {
+                if let Kind::Read { awaiting: true, late, .. } = &op.kind
+                    && late.iter().any(|tag| aim.tags.contains(tag))
+                {
+                    self.verdict.coverage.count("late tags invalidated while awaited");
+                }
+            }
+        }
+        let rule = self.rule(number, &aim, soft);
+        if let Some(id) = self.begin_write(number, &aim, kind) {
+            self.add_op(number, id, Kind::End { rule });
+        }
+    }
+
+    pub(crate) fn begin_set(
+        &mut self,
+        number: usize,
+        space: &'static str,
+        key: &'static str,
+        tags: Vec<&'static str>,
+    ) {
+        let aim = Aim { space, keys: vec![key], ..Aim::default() };
+        let Some(request) = self.requests.get(number) else { return };
+        let build = self.isolates.get(request.isolate).map_or("", |isolate| isolate.build);
+        // What the value follows from was read by this request, or counts as read when the drop ran.
+        let read = request.reads.iter().rev().find(|read| (read.0, read.1) == (space, key));
+        let read = read.map_or(self.moment, |read| read.2);
+        let value =
+            self.values.add(Value { read, at: self.queue.now(), space, key, tags: tags.clone(), build });
+        let rule = self.rule(number, &aim, false);
+        if let Some(rule) = self.oracle.rule_mut(rule) {
+            rule.except = Some(value);
+        }
+        let (ttl, swr, stale_if_error) = (None, None, None);
+        let kind = WriteKind::Set { encoded: encoded(), tags: &tags, ttl, swr, stale_if_error };
+        if let Some(id) = self.begin_write(number, &aim, kind) {
+            let key = format!("p:k:{space}:{key}");
+            self.add_op(number, id, Kind::Set { rule, value, key, dropped: false });
+        }
+    }
+
+    pub(crate) fn begin_mutate(&mut self, number: usize, aim: Aim, deadline: u64) {
+        let rule = self.rule(number, &aim, false);
+        let kind = WriteKind::Mutate { deadline: Millis::new(deadline) };
+        if let Some(id) = self.begin_write(number, &aim, kind) {
+            self.add_op(number, id, Kind::Mutate { aim, rule, wrote: false });
+        }
+    }
+}
