@@ -15,7 +15,7 @@ export const KEYS = [
   "p:n:",
   "p:n:app",
   "p:t:app:red",
-  "p:t:app:gr\u00fcn",
+  "p:t:app:v\u00e0",
   "p:t:app:blue",
   "other",
 ];
@@ -110,9 +110,10 @@ export class Steps {
     if (dice < 20) return [this.#read()];
     if (dice < 36) return this.#cycle();
     if (dice < 54) return [this.#fill()];
-    if (dice < 64) return [this.#drop()];
+    if (dice < 59) return [this.#drop()];
+    if (dice < 64) return this.#mutate();
     if (dice < 70) return [{ kind: "wait", ms: 1 + this.#draw(5) }];
-    if (dice === 70 && this.#oneIn(6)) return this.#manyMarks();
+    if (dice === 70) return this.#oneIn(6) ? this.#manyMarks() : this.#manyBuilds();
     if (dice < 76) return [plain(this.#pick(ODD))];
     if (dice < 81 && this.#rough) return [this.#weather()];
     if (dice < 83) return [this.#load()];
@@ -201,10 +202,9 @@ export class Steps {
     return this.#fillOf(this.#draw(SLOTS), this.#pick(BUILDS));
   }
 
-  #fillOf(slot: number, build: string): Step {
+  #fillOf(slot: number, build: string, nonce = this.#oneIn(3) ? this.#name("s") : ""): Step {
     const known = this.#slots[slot];
     if (!known) return this.#read();
-    const nonce = this.#oneIn(3) ? this.#name("s") : "";
     const stamps = this.#oneIn(20) ? "a b - - c d e f g h i j" : { slot };
     const late = () => (this.#oneIn(2) ? "0" : this.#duration());
     const args = [
@@ -221,6 +221,21 @@ export class Steps {
 
   #dropping(key: string, args: readonly string[]): Step {
     return { kind: "command", words: this.#script("drop", [key], args) };
+  }
+
+  /** A mark, perhaps another one's, perhaps something in between, and the end of the first. */
+  #mutate(): Step[] {
+    const [key, mark, other] = [this.#pick(KEYS.slice(0, 7)), `mark${this.#draw(4)}`, `mark${this.#draw(4)}`];
+    const begin = this.#dropping(key, [mark, this.#duration(), ""]);
+    const more = this.#oneIn(2) ? [this.#dropping(key, [other, this.#duration(), ""])] : [];
+    return [begin, ...more, this.#read(), this.#dropping(key, ["", "0", mark]), this.#read()];
+  }
+
+  /** More builds at a time than are kept. */
+  #manyBuilds(): Step[] {
+    const slot = this.#draw(SLOTS);
+    const read = (build: string) => this.#readOf(slot, true, build, "");
+    return [read("b1"), ...BUILDS.flatMap((build) => [read(build), this.#fillOf(slot, build, "")])];
   }
 
   #manyMarks(): Step[] {
