@@ -1,6 +1,6 @@
 /**
- * A Redis in memory for tests of code that uses Leeward: it speaks the part of Upstash's REST protocol that Leeward needs,
- * runs Leeward's own scripts, and fails when it is told to. Nothing of it belongs into a deployed worker.
+ * A Redis in memory for tests of code that uses Leeward: it speaks the part of Upstash's REST protocol that Leeward
+ * needs, runs Leeward's own scripts, and fails when it is told to. Nothing of it belongs into a deployed worker.
  *
  * These types are written by hand and are the contract; the tests check them.
  */
@@ -9,63 +9,70 @@ import type { Duration } from "./index.js";
 /** Options of `createTestRedis`. */
 export interface TestRedisOptions {
   /**
-   * Unix ms at which its clock stands still until `advance` or `now` moves it. Default: the clock runs, by `Date.now()` at each
-   * look, so that a test runner's fake time moves it, too.
+   * Unix ms at which its clock stands still until `advance` or `now` moves it. Default: the clock runs, by `Date.now()`
+   * at each look, so that a test runner's fake time moves it, too.
    */
   now?: number | undefined;
 }
 
 /** A Redis in memory. */
 export interface TestRedis {
-  /** An address of its own that nobody can guess and that resolves nowhere: without `install` or `fetch` it is refused. */
+  /**
+   * An address of its own that nobody can guess and that resolves nowhere: without `install` or `fetch` it is refused.
+   */
   readonly url: string;
   readonly token: string;
   /** Both, by the names that Leeward looks for: `cache.for(redis.env, ctx)`. */
   readonly env: { readonly UPSTASH_REDIS_REST_URL: string; readonly UPSTASH_REDIS_REST_TOKEN: string };
 
   /**
-   * From now on the global `fetch` brings requests for `url` here; all others go where they went before. Any number of them may be
-   * installed at a time.
+   * From now on the global `fetch` brings requests for `url` here; all others go where they went before. Any number of
+   * them may be installed at a time.
    *
    * @returns what undoes it: `afterAll(redis.install())`.
    */
   install(): () => void;
   /**
-   * As the global `fetch`, with requests for `url` answered here: for places that take such a function, e.g. Miniflare's
-   * `outboundService: (request) => redis.fetch(request)`. It follows no redirects.
+   * As the global `fetch`, with requests for `url` answered here: for places that take such a function, e.g.
+   * Miniflare's `outboundService: (request) => redis.fetch(request)`. It follows no redirects.
    */
   readonly fetch: (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
 
-  /** Its clock, Unix ms: what TIME tells, and by which entries age and keys expire. Setting it makes it stand still there. */
+  /**
+   * Its clock, Unix ms: what TIME tells, and by which entries age and keys expire. Setting it makes it stand still
+   * there.
+   */
   now: number;
   /**
-   * Moves its clock forward, and ends the waits of `slow`, `late` and `twice` whose time is reached; while the clock runs, timers end
-   * them, too. The clock by which Leeward's own timeouts and backoff go is another: the runtime's.
+   * Moves its clock forward, and ends the waits of `slow`, `late` and `twice` whose time is reached; while the clock
+   * runs, timers end them, too. The clock by which Leeward's own timeouts and backoff go is another: the runtime's.
    */
   advance(duration: Duration): void;
 
   /**
-   * The entries that a reader could be given now: not those that an invalidation or a running `mutate` has ended. In the order of
-   * their Redis keys.
+   * The entries that a reader could be given now: not those that an invalidation or a running `mutate` has ended. In
+   * the order of their Redis keys.
    */
   entries(): TestEntry[];
   /**
-   * Runs one command at once, past faults, switches, counters and the log: `await redis.command("SET", "x", "1")`. It knows what
-   * Leeward sends, and DEL, EXISTS, GET, SET, HGET, HSET, HKEYS, HGETALL, PTTL, PEXPIRE, PEXPIREAT, DBSIZE, FLUSHALL, PING, TIME.
+   * Runs one command at once, past faults, switches, counters and the log: `await redis.command("SET", "x", "1")`. It
+   * knows what Leeward sends, and DEL, EXISTS, GET, SET, HGET, HSET, HKEYS, HGETALL, PTTL, PEXPIRE, PEXPIREAT, DBSIZE,
+   * FLUSHALL, PING, TIME.
    *
    * @throws an Error with Redis' own text.
    */
   command(...words: readonly [string, ...(string | number)[]]): TestReply;
 
   /**
-   * Switches a fault on for the requests that arrive from now on; `"healthy"` switches it off. One fault is on at a time.
+   * Switches a fault on for the requests that arrive from now on; `"healthy"` switches it off. One fault is on at a
+   * time.
    *
    * @throws a `TypeError` for a name or an option that does not exist, which names those that do; then nothing changes.
    */
   fault<Name extends FaultName>(name: Name, ...options: FaultArguments<Name>): void;
   /**
-   * Executes what `late` and `twice` hold, oldest first, whether or not its client still waits; with `match` only requests with this
-   * text in a command.
+   * Executes what `late` and `twice` hold, oldest first, whether or not its client still waits; with `match` only
+   * requests with this text in a command.
    *
    * @returns the number of those requests, when they are executed.
    */
@@ -84,8 +91,8 @@ export interface TestRedis {
   /** The last 1000 requests, oldest first. */
   readonly requests: readonly TestRequest[];
   /**
-   * Resolves when nothing is under way: no request is open, and none comes in the same turn. Wait for it before looking at what
-   * Leeward does behind the answer. A request that hangs is open until its client gives up.
+   * Resolves when nothing is under way: no request is open, and none comes in the same turn. Wait for it before looking
+   * at what Leeward does behind the answer. A request that hangs is open until its client gives up.
    */
   idle(): Promise<void>;
   /** As new: empty, healthy, without scripts; clock, switches, counters and log as they began. What is open is cut. */
@@ -162,8 +169,8 @@ export interface CommonFaultOptions {
 }
 
 /**
- * The faults, each with the options that it knows besides the common ones. They are those of Leeward's development gateway, by the same
- * code.
+ * The faults, each with the options that it knows besides the common ones. They are those of Leeward's development
+ * gateway, by the same code.
  */
 export interface Faults {
   /** No fault. */
@@ -180,17 +187,22 @@ export interface Faults {
   hang: Record<never, never>;
   /** A status, and no body. Executed. */
   hangAfterHeaders: Record<never, never>;
-  /** The answer takes its time: `delayMs`, default 1000, then whole or in pieces of `chunkBytes` every `chunkMs`, default 10. Executed. */
+  /**
+   * The answer takes its time: `delayMs`, default 1000, then whole or in pieces of `chunkBytes` every `chunkMs`,
+   * default 10. Executed.
+   */
   slow: { delayMs?: number | undefined; chunkBytes?: number | undefined; chunkMs?: number | undefined };
-  /** Answers `code` (default 503) with `body` (a string as it is, anything else as JSON) and `headers`. Not executed. */
+  /**
+   * Answers `code` (default 503) with `body` (a string as it is, anything else as JSON) and `headers`. Not executed.
+   */
   status: { code?: number | undefined; body?: unknown; headers?: Record<string, string> | undefined };
   /** Answers a page, as of a sign-in in between. Not executed. */
   html: { body?: unknown };
   /** Half of the answer, as if it were whole. Executed. */
   truncated: Record<never, never>;
   /**
-   * JSON that is no answer: an object for a list and the other way around (`container`, the default), results that no reply can be, too
-   * few, too many. Not executed.
+   * JSON that is no answer: an object for a list and the other way around (`container`, the default), results that no
+   * reply can be, too few, too many. Not executed.
    */
   wrongTypes: { shape?: "container" | "results" | "fewer" | "more" | undefined };
   /** No body. Not executed. */
@@ -204,8 +216,8 @@ export interface Faults {
   /** No answer; executed after `delayMs`, or when `release` says so, whether or not the client has given up. */
   late: { delayMs?: number | undefined };
   /**
-   * Executed twice, and answered with the result of the `first` (the default) or `second` time. The second is at once, after `delayMs`, or
-   * with `hold` when `release` says so.
+   * Executed twice, and answered with the result of the `first` (the default) or `second` time. The second is at once,
+   * after `delayMs`, or with `hold` when `release` says so.
    */
   twice: {
     answer?: "first" | "second" | undefined;

@@ -1,9 +1,10 @@
 /** What src/core/redis/drop.lua does; the reasons are there. */
 import source from "../../src/core/redis/drop.lua";
+import { milliseconds } from "./command.ts";
 import { digits, number } from "./lua.ts";
 import { type Mark, marksIn } from "./marks.ts";
 import { Failure } from "./reply.ts";
-import { fieldsOf, milliseconds, type Script, textOf } from "./script.ts";
+import { fieldsOf, type Script, textOf } from "./script.ts";
 
 /** How many mutates of one key may run at a time. */
 const MAX_MARKS = 64;

@@ -1,5 +1,6 @@
 /**
- * What the hashes in Redis mean: the entries that a reader could be given. The layout is that of src/core/key.rs and of the scripts.
+ * What the hashes in Redis mean: the entries that a reader could be given. The layout is that of src/core/key.rs and of
+ * the scripts.
  */
 import { fromLatin1, textOf } from "../../dev/bytes.mjs";
 import type { TestEntry } from "../testing.d.ts";

@@ -1,6 +1,6 @@
 /**
- * One request to a Redis in memory and its answer, for who called `fetch`: what the gateway's exchange is for sockets. Every wait ends
- * when the caller gives up.
+ * One request to a Redis in memory and its answer, for who called `fetch`: what the gateway's exchange is for sockets.
+ * Every wait ends when the caller gives up.
  */
 import type { Answer } from "../../dev/answer.mjs";
 import type { Clock } from "./clock.ts";

@@ -1,9 +1,10 @@
 /** What src/core/redis/fill.lua does; the reasons are there. */
 import source from "../../src/core/redis/fill.lua";
+import { milliseconds } from "./command.ts";
 import { digits, number, numberOr0, words } from "./lua.ts";
 import { isMarked } from "./marks.ts";
 import { Status } from "./reply.ts";
-import { fieldsOf, milliseconds, type Script, type Scripting, stamp, textOf } from "./script.ts";
+import { fieldsOf, type Script, type Scripting, stamp, textOf } from "./script.ts";
 
 /** How many builds' entries one key holds. */
 const MAX_BUILDS = 3;

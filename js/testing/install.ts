@@ -1,7 +1,7 @@
 /**
- * The global `fetch`, as far as Redises in memory have taken it over: each lays a layer over what is there, which takes the requests
- * for its own address and passes on all others. Layers are taken off in any order: one that lies under others only passes on, until
- * those are gone.
+ * The global `fetch`, as far as Redises in memory have taken it over: each lays a layer over what is there, which takes
+ * the requests for its own address and passes on all others. Layers are taken off in any order: one that lies under
+ * others only passes on, until those are gone.
  */
 
 export type Fetch = typeof globalThis.fetch;

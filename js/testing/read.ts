@@ -1,9 +1,10 @@
 /** What src/core/redis/read.lua does; the reasons are there. */
 import source from "../../src/core/redis/read.lua";
+import { milliseconds } from "./command.ts";
 import { digits, number, numberOr0, words } from "./lua.ts";
 import { isMarked } from "./marks.ts";
 import { Failure, type Reply } from "./reply.ts";
-import { fieldsOf, milliseconds, type Script, type Scripting, stamp } from "./script.ts";
+import { fieldsOf, type Script, type Scripting, stamp } from "./script.ts";
 
 const MARKER = "lw2";
 

@@ -1,5 +1,5 @@
 /** Leeward's own scripts, done in JavaScript: what they are called with, and by what they are known. */
-import { milliseconds, type Now } from "./command.ts";
+import type { Now } from "./command.ts";
 import { Failure, type Reply } from "./reply.ts";
 import { sha1 } from "./sha1.ts";
 
@@ -21,14 +21,17 @@ export interface Script {
   /** The Lua text. */
   readonly source: string;
   /**
-   * The SHA-1 of the Lua text that `run` was written after. A test compares it with that of the text as it is now: whoever changes the
-   * text changes `run`, too, and then this.
+   * The SHA-1 of the Lua text that `run` was written after. A test compares it with that of the text as it is now:
+   * whoever changes the text changes `run`, too, and then this.
    */
   readonly written: string;
   run(redis: Scripting, keys: readonly string[], args: readonly string[]): Reply;
 }
 
-/** What comes before a script's text, by dialect: Upstash locks the script's own keys if asked to, Redis 7 refuses the word. */
+/**
+ * What comes before a script's text, by dialect: Upstash locks the script's own keys if asked to, Redis 7 refuses the
+ * word.
+ */
 const HEADERS = ["", "#!lua flags=allow-key-locking\n"];
 
 /** One script of one dialect. */
@@ -68,7 +71,7 @@ export function raised(
   );
 }
 
-/** What `HSET` and `HMGET` give, as far as scripts use it: a field's value, `null` for none and for an error. */
+/** What `HKEYS` and `HMGET` give: a text for each, `null` for one that is not there; nothing at all for an error. */
 export function fieldsOf(reply: Reply): (string | null)[] {
   return Array.isArray(reply) ? reply.map(textOf) : [];
 }
@@ -81,5 +84,3 @@ export function textOf(reply: Reply | undefined): string | null {
 export function stamp(nonce: string, { seconds, microseconds }: Now): string {
   return `${nonce}@${seconds}.${microseconds}`;
 }
-
-export { milliseconds };

@@ -27,6 +27,13 @@ const FOREIGN = new Failure(
 );
 const DISCARDED = new Failure("EXECABORT Transaction discarded because of previous errors.");
 
+/** Hashed when first needed, and once: tests make many servers. */
+let known: ReturnType<typeof library> | undefined;
+const scripts = () => {
+  known ??= library([read, fill, drop]);
+  return known;
+};
+
 /** A command with what it was given; all texts with one character for each byte. */
 type Words = readonly string[];
 
@@ -39,7 +46,6 @@ export class Server {
   readonly runs = { read: 0, fill: 0, drop: 0 };
 
   readonly #clock: Clock;
-  readonly #library = library([read, fill, drop]);
   /** Those that it has been told, by their SHA. */
   readonly #loaded = new Map<string, Known>();
 
@@ -98,7 +104,7 @@ export class Server {
       case "evalsha":
         return this.#eval(command.name, args);
       case "script|load": {
-        const known = this.#library.get(args[1] ?? "");
+        const known = scripts().get(args[1] ?? "");
         if (!known) return FOREIGN;
         this.#loaded.set(known.sha, known);
         return known.sha;
@@ -121,7 +127,7 @@ export class Server {
     if (keys < 0n) return new Failure("ERR Number of keys can't be negative");
     if (keys > BigInt(rest.length))
       return new Failure("ERR Number of keys can't be greater than number of args");
-    const known = name === "evalsha" ? loaded : this.#library.get(called);
+    const known = name === "evalsha" ? loaded : scripts().get(called);
     if (!known) return FOREIGN;
     this.#loaded.set(known.sha, known);
     this.runs[known.script.name] += 1;

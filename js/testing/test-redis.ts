@@ -1,4 +1,7 @@
-/** The entry `leeward/testing`: a Redis in memory for users' tests. It shares the gateway's protocol and faults, see dev/service.mjs. */
+/**
+ * The entry `leeward/testing`: a Redis in memory for users' tests. It shares the gateway's protocol and faults, see
+ * dev/service.mjs.
+ */
 import { Counter } from "../../dev/counter.mjs";
 import type { FaultOptions as GatewaysOptions } from "../../dev/fault-options.mjs";
 import { FaultSwitch } from "../../dev/fault-switch.mjs";

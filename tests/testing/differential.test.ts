@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { Pair } from "./pair.ts";
 import { Steps } from "./steps.ts";
 
-const SEQUENCES = Number(process.env.LEEWARD_TESTING_SEQUENCES ?? 100);
+const SEQUENCES = Number(process.env.LEEWARD_TESTING_SEQUENCES ?? 60);
 const STEPS = 60;
 
 /** What must have been seen by the end, or the sequences no longer test what they are for. */

@@ -1,4 +1,7 @@
-/** Tests that run in workerd themselves, as those of Cloudflare's pool for vitest do: the Redis in memory in the isolate, too. */
+/**
+ * Tests that run in workerd themselves, as those of Cloudflare's pool for vitest do: the Redis in memory in the
+ * isolate, too.
+ */
 import { createCache, isLeewardError } from "leeward";
 import { createTestRedis } from "leeward/testing";
 

@@ -1,10 +1,11 @@
 /**
- * A real Redis behind the gateway, and the Redis in memory: the same commands to both over HTTP, and the same replies and contents from
- * both.
+ * A real Redis behind the gateway, and the Redis in memory: the same commands to both over HTTP, and the same replies
+ * and contents from both.
  *
- * Each command goes to the real one between two TIMEs. When these tell the same millisecond, the one in memory, set to it, must agree to
- * the letter, but for the microseconds in stamps and the order of fields. When they do not, it must agree at one or the other. A script of
- * a real server can see both: then it agrees with neither, and takes over all. There must be few of these.
+ * Each command goes to the real one between two TIMEs. When these tell the same millisecond, the one in memory, set to
+ * it, must agree to the letter, but for the microseconds in stamps and the order of fields. When they do not, it must
+ * agree at one or the other. A script of a real server can see both: then it agrees with neither, and takes over all.
+ * There must be few of these.
  */
 import { createTestRedis, type TestReply } from "leeward/testing";
 import { RedisConnection } from "../../dev/connection.mjs";
