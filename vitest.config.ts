@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    include: ["tests/**/*.test.ts"],
+    include: ["tests/**/*.test.ts", "examples/**/*.test.ts"],
     // The tests start real servers (redis-server, workerd, wrangler dev); more at once than there are cores only makes them wait.
     maxWorkers: 2,
     testTimeout: 30_000,

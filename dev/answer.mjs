@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { base64 as base64Of, concat, textOf, utf8 } from "./bytes.mjs";
 import { encodeReply } from "./resp.mjs";
 
 /** @typedef {import("./resp.mjs").Reply} Reply */
@@ -21,7 +22,7 @@ import { encodeReply } from "./resp.mjs";
  * @returns {Answer}
  */
 export function jsonAnswer(status, json) {
-  return { status, headers: { "content-type": "application/json" }, body: Buffer.from(json) };
+  return { status, headers: { "content-type": "application/json" }, body: utf8(json) };
 }
 
 /**
@@ -43,7 +44,7 @@ export function answerOf(call, replies) {
   const status = call.endpoint === "command" && replies[0]?.type === "error" ? 400 : 200;
   if (call.resp2) {
     const headers = { "content-type": "application/octet-stream" };
-    return { status, headers, body: Buffer.concat(replies.map(encodeReply)) };
+    return { status, headers, body: concat(replies.map(encodeReply)) };
   }
   const results = replies.map((reply) => resultOf(reply, call.base64));
   return jsonAnswer(status, call.endpoint === "command" ? results.join("") : `[${results.join(",")}]`);
@@ -74,7 +75,7 @@ function jsonOf(reply, base64) {
     case "error":
       return JSON.stringify(reply.text);
     case "status":
-      return stringOf(Buffer.from(reply.text), base64);
+      return stringOf(utf8(reply.text), base64);
     case "bulk":
       return reply.bytes === null ? "null" : stringOf(reply.bytes, base64);
     case "array":
@@ -87,7 +88,6 @@ function jsonOf(reply, base64) {
  * @param {boolean} base64
  */
 function stringOf(bytes, base64) {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   // Without base64, bytes that are not UTF-8 become U+FFFD, as they do at Upstash.
-  return JSON.stringify(buffer.toString(base64 ? "base64" : "utf8"));
+  return JSON.stringify(base64 ? base64Of(bytes) : textOf(bytes));
 }

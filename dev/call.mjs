@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { fromLatin1, textOf, utf8 } from "./bytes.mjs";
 
 /** One argument, as bytes: a value may be binary. @typedef {Uint8Array[]} Command */
 
@@ -69,11 +70,6 @@ export function commandsAsText(commands) {
   return commands.map((command) => command.map(textOf).join(" ")).join("\n");
 }
 
-/** @param {Uint8Array} bytes */
-export function textOf(bytes) {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("utf8");
-}
-
 /** @param {string} target */
 function splitTarget(target) {
   const mark = target.indexOf("?");
@@ -126,8 +122,9 @@ function formDecode(text) {
  */
 function percentDecode(text) {
   if (/%(?![0-9a-f]{2})/i.test(text)) throw new CallError(400, "ERR failed to parse command");
-  const latin1 = text.replace(/%([0-9a-f]{2})/gi, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)));
-  return Buffer.from(latin1, "latin1");
+  return fromLatin1(
+    text.replace(/%([0-9a-f]{2})/gi, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16))),
+  );
 }
 
 /**
@@ -162,7 +159,7 @@ function commandFrom(row, what) {
   return row.map((argument) => {
     if (typeof argument !== "string" && typeof argument !== "boolean")
       throw new CallError(400, `ERR failed to parse ${what}`);
-    return Buffer.from(String(argument));
+    return utf8(String(argument));
   });
 }
 

@@ -8,18 +8,10 @@
  */
 import { connect } from "node:net";
 import { encodeCommand, plainReply, ReplyParser } from "./resp.mjs";
+import { UnreachableError } from "./unreachable-error.mjs";
 
 /** @typedef {import("./resp.mjs").Argument} Argument */
 /** @typedef {import("./resp.mjs").Reply} Reply */
-
-/** Redis could not be reached, or the socket broke before the answer came. */
-export class UnreachableError extends Error {
-  /** @param {string} message @param {unknown} [cause] */
-  constructor(message, cause) {
-    super(message, { cause });
-    this.name = "UnreachableError";
-  }
-}
 
 /**
  * @typedef {object} Batch

@@ -4,11 +4,13 @@
  *
  * @module
  */
-import { CallError, textOf } from "./call.mjs";
+import { textOf } from "./bytes.mjs";
+import { CallError } from "./call.mjs";
 
 /** @typedef {import("./call.mjs").Call} Call */
 /** @typedef {import("./call.mjs").Command} Command */
 /** @typedef {import("./resp.mjs").Reply} Reply */
+/** What answers commands. @typedef {Pick<import("./pool.mjs").RedisPool, "send">} Pool */
 
 /**
  * Commands that block, that change the state of a socket which other requests share, or that turn it into a
@@ -66,12 +68,12 @@ const UNAVAILABLE = new Set([
 
 /**
  * @param {Call} call
- * @param {import("./pool.mjs").RedisPool} pool
+ * @param {Pool} pool
  * @param {import("./counter.mjs").Counter} counter
  * @param {Execution} [execution]
  * @returns {Promise<Reply[]>} one for each command
  * @throws {CallError} when a transaction is discarded as a whole
- * @throws {import("./connection.mjs").UnreachableError}
+ * @throws {import("./unreachable-error.mjs").UnreachableError}
  */
 export async function execute(call, pool, counter, { before = [], replace = () => undefined } = {}) {
   const own = call.commands.map((command) => unavailable(command) ?? replace(command));
@@ -98,7 +100,7 @@ function count(call, replies, counter) {
 
 /**
  * @param {Call} call
- * @param {import("./pool.mjs").RedisPool} pool
+ * @param {Pool} pool
  * @param {import("./counter.mjs").Counter} counter
  * @param {(string | undefined)[]} own errors that this gateway answers itself
  * @returns {Promise<Reply[]>}

@@ -6,14 +6,13 @@
  *
  * @module
  */
-import { STATUS_CODES } from "node:http";
 import { jsonAnswer } from "./answer.mjs";
 import { commandsAsText } from "./call.mjs";
 import { checkOptions } from "./fault-options.mjs";
 import { content, firstHalf, sendOversize, standIn, wrongBody } from "./wrong-answer.mjs";
 
 /** @typedef {import("./answer.mjs").Answer} Answer */
-/** @typedef {import("./exchange.mjs").Exchange} Exchange */
+/** What a fault does to a request. @typedef {Omit<import("./exchange.mjs").Exchange, "readBody" | "status">} Exchange */
 /** @typedef {import("./execution.mjs").Execution} Execution */
 /** @typedef {import("./fault-options.mjs").FaultOptions} FaultOptions */
 
@@ -45,6 +44,26 @@ import { content, firstHalf, sendOversize, standIn, wrongBody } from "./wrong-an
  * @property {(context: FaultContext, answer: Answer) => void | Promise<void>} [deliver] default: send the
  *   answer
  */
+
+/**
+ * What a status says where its body is not given; those that proxies and limits answer.
+ * @type {Record<number, string>}
+ */
+const STATUS_TEXTS = {
+  400: "Bad Request",
+  401: "Unauthorized",
+  403: "Forbidden",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  408: "Request Timeout",
+  413: "Payload Too Large",
+  429: "Too Many Requests",
+  500: "Internal Server Error",
+  501: "Not Implemented",
+  502: "Bad Gateway",
+  503: "Service Unavailable",
+  504: "Gateway Timeout",
+};
 
 /** @type {Record<FaultName, Fault>} */
 export const FAULTS = {
@@ -123,7 +142,7 @@ export const FAULTS = {
     executes: false,
     options: ["code", "body", "headers"],
     deliver({ exchange, options: { code = 503, body, headers } }) {
-      const own = content(body ?? { error: STATUS_CODES[code] ?? "error" }, "text/plain");
+      const own = content(body ?? { error: STATUS_TEXTS[code] ?? "error" }, "text/plain");
       exchange.send({ status: code, headers: { ...own.headers, ...headers }, body: own.body });
     },
   },

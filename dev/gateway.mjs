@@ -19,6 +19,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { startControl } from "./control.mjs";
 import { Counter } from "./counter.mjs";
+import { Exchange } from "./exchange.mjs";
 import { FaultSwitch } from "./fault-switch.mjs";
 import { HeldRequests } from "./held-requests.mjs";
 import { Listener } from "./listener.mjs";
@@ -110,7 +111,10 @@ export async function startGateway(options) {
 
   const listener = new Listener(
     (request, response) => {
-      service.handle(request, response, numbers.get(request.socket) ?? 0).catch((error) => {
+      const { url: target = "/", method = "GET", headers } = request;
+      const connection = numbers.get(request.socket) ?? 0;
+      const exchange = new Exchange(request, response);
+      service.handle(exchange, { method, target, headers, connection }).catch((error) => {
         // A client that goes away while it sends is everyday.
         if (request.socket.destroyed) return;
         // Anything else is a bug here, and must not look like a fault that was asked for.

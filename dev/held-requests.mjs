@@ -26,7 +26,7 @@ const MAX_HELD = 1000;
  * @property {number | undefined} delayMs
  * @property {() => Promise<Answer>} execute
  * @property {(answer: Answer | undefined) => void} settle
- * @property {ReturnType<typeof setTimeout> | undefined} timer
+ * @property {(() => void) | undefined} cancel ends the wait for its time
  */
 
 export class HeldRequests {
@@ -35,6 +35,16 @@ export class HeldRequests {
   #executing = 0;
   /** @type {Set<() => void>} */
   #watchers = new Set();
+  #after;
+
+  /**
+   * @param {object} [surroundings]
+   * @param {(ms: number, work: () => void) => () => void} [surroundings.after] does it after that time, unless
+   *   what it gives is called; default a timer
+   */
+  constructor({ after = timer } = {}) {
+    this.#after = after;
+  }
 
   /** @returns {HeldRequest[]} oldest first */
   get entries() {
@@ -55,8 +65,8 @@ export class HeldRequests {
   hold(request, execute, delayMs) {
     return new Promise((settle) => {
       /** @type {Held} */
-      const held = { request, delayMs, execute, settle, timer: undefined };
-      if (delayMs !== undefined) held.timer = setTimeout(() => void this.#execute(held), delayMs);
+      const held = { request, delayMs, execute, settle, cancel: undefined };
+      if (delayMs !== undefined) held.cancel = this.#after(delayMs, () => void this.#execute(held));
       this.#held.add(held);
       for (const oldest of this.#held) {
         if (this.#held.size <= MAX_HELD) break;
@@ -103,7 +113,7 @@ export class HeldRequests {
       held.settle(await held.execute());
     } catch (error) {
       // The client may have gone, so that nobody else would tell of this bug.
-      process.emitWarning(/** @type {Error} */ (error));
+      tellBug(error);
       held.settle(undefined);
     } finally {
       this.#executing -= 1;
@@ -120,7 +130,7 @@ export class HeldRequests {
 
   /** @param {Held} held */
   #take(held) {
-    clearTimeout(held.timer);
+    held.cancel?.();
     this.#held.delete(held);
   }
 
@@ -129,4 +139,21 @@ export class HeldRequests {
     for (const watcher of this.#watchers) watcher();
     this.#watchers.clear();
   }
+}
+
+/** @param {number} ms @param {() => void} work */
+function timer(ms, work) {
+  const id = setTimeout(work, ms);
+  return () => clearTimeout(id);
+}
+
+/**
+ * Where there is no node, thrown where nobody catches it.
+ * @param {unknown} error
+ */
+function tellBug(error) {
+  if (typeof process === "object") return process.emitWarning(/** @type {Error} */ (error));
+  queueMicrotask(() => {
+    throw error;
+  });
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { textOf } from "./call.mjs";
+import { textOf } from "./bytes.mjs";
 
 /** How many requests are kept; the oldest go first. */
 const MAX_ENTRIES = 1000;

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { RedisConnection, UnreachableError } from "./connection.mjs";
+import { RedisConnection } from "./connection.mjs";
+import { UnreachableError } from "./unreachable-error.mjs";
 
 /** @typedef {import("./resp.mjs").Argument} Argument */
 /** @typedef {import("./resp.mjs").Reply} Reply */
@@ -28,7 +29,7 @@ export class RedisPool {
   /**
    * @param {readonly (readonly Argument[])[]} commands
    * @returns {Promise<Reply[]>} one reply for each command
-   * @throws {import("./connection.mjs").UnreachableError}
+   * @throws {UnreachableError}
    */
   async send(commands) {
     if (this.#closed) throw new UnreachableError("the pool of connections to Redis is closed");

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { concat, utf8 } from "./bytes.mjs";
 
 /**
  * One argument of a command: text goes out as UTF-8, bytes as they are.
@@ -25,7 +26,7 @@
  * @typedef {string | number | bigint | null | PlainReply[]} PlainReply
  */
 
-const CRLF = Buffer.from("\r\n");
+const CRLF = utf8("\r\n");
 
 /**
  * A command as the bytes that Redis reads.
@@ -34,16 +35,12 @@ const CRLF = Buffer.from("\r\n");
  */
 export function encodeCommand(command) {
   /** @type {Uint8Array[]} */
-  const parts = [Buffer.from(`*${command.length}\r\n`)];
+  const parts = [utf8(`*${command.length}\r\n`)];
   for (const argument of command) {
-    const bytes = typeof argument === "object" ? argument : Buffer.from(String(argument));
-    parts.push(
-      Buffer.from(`$${bytes.length}\r\n`),
-      Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length),
-      CRLF,
-    );
+    const bytes = typeof argument === "object" ? argument : utf8(String(argument));
+    parts.push(utf8(`$${bytes.length}\r\n`), bytes, CRLF);
   }
-  return Buffer.concat(parts);
+  return concat(parts);
 }
 
 /**
@@ -54,17 +51,17 @@ export function encodeCommand(command) {
 export function encodeReply(reply) {
   switch (reply.type) {
     case "status":
-      return Buffer.from(`+${reply.text}\r\n`);
+      return utf8(`+${reply.text}\r\n`);
     case "error":
-      return Buffer.from(`-${reply.text}\r\n`);
+      return utf8(`-${reply.text}\r\n`);
     case "integer":
-      return Buffer.from(`:${reply.digits}\r\n`);
+      return utf8(`:${reply.digits}\r\n`);
     case "bulk":
-      if (reply.bytes === null) return Buffer.from("$-1\r\n");
-      return Buffer.concat([Buffer.from(`$${reply.bytes.length}\r\n`), reply.bytes, CRLF]);
+      if (reply.bytes === null) return utf8("$-1\r\n");
+      return concat([utf8(`$${reply.bytes.length}\r\n`), reply.bytes, CRLF]);
     case "array":
-      if (reply.items === null) return Buffer.from("*-1\r\n");
-      return Buffer.concat([Buffer.from(`*${reply.items.length}\r\n`), ...reply.items.map(encodeReply)]);
+      if (reply.items === null) return utf8("*-1\r\n");
+      return concat([utf8(`*${reply.items.length}\r\n`), ...reply.items.map(encodeReply)]);
   }
 }
 

@@ -4,20 +4,19 @@
  *
  * @module
  */
-import { randomBytes } from "node:crypto";
 import { answerOf, errorAnswer } from "./answer.mjs";
 import { CallError, commandsAsText, parseCall, tokenOf } from "./call.mjs";
-import { UnreachableError } from "./connection.mjs";
-import { Exchange } from "./exchange.mjs";
 import { execute } from "./execution.mjs";
 import { applyFault } from "./fault.mjs";
+import { UnreachableError } from "./unreachable-error.mjs";
 
 /** @typedef {import("./answer.mjs").Answer} Answer */
 /** @typedef {import("./call.mjs").Call} Call */
+/** @typedef {Record<string, string | string[] | undefined>} Headers names in small letters */
 
 /**
  * @typedef {object} ServiceOptions
- * @property {(token: string | undefined) => import("./pool.mjs").RedisPool | undefined} poolOf the
+ * @property {(token: string | undefined) => import("./execution.mjs").Pool | undefined} poolOf the
  *   connections that a token may use, if any
  * @property {number} maxBytes the largest request body
  * @property {import("./counter.mjs").Counter} counter
@@ -45,16 +44,16 @@ export class Service {
   }
 
   /**
-   * @param {import("node:http").IncomingMessage} request
-   * @param {import("node:http").ServerResponse} response
-   * @param {number} connection the number of the connection on which it came
+   * @param {Pick<import("./exchange.mjs").Exchange, keyof import("./exchange.mjs").Exchange>} exchange
+   * @param {object} request
+   * @param {string} request.method
+   * @param {string} request.target path and query, as sent
+   * @param {Headers} request.headers
+   * @param {number} request.connection the number of the connection on which it came
    */
-  async handle(request, response, connection) {
+  async handle(exchange, { method, target, headers, connection }) {
     this.#counter.requestOpened();
-    const exchange = new Exchange(request, response);
     exchange.closed.then(() => this.#counter.requestClosed());
-    const target = request.url ?? "/";
-    const { headers, method = "GET" } = request;
     const { body, size } = await exchange.readBody(this.#maxBytes);
 
     const { call, refusal } = readCall({ target, headers, body, size, maxBytes: this.#maxBytes });
@@ -89,7 +88,7 @@ export class Service {
       );
       // Opaque to the client, who sends it back to read its own writes. One Redis has nothing to catch up
       // with.
-      answer.headers["upstash-sync-token"] = syncToken || randomBytes(8).toString("hex");
+      answer.headers["upstash-sync-token"] = syncToken || randomToken();
       return answer;
     };
     /** @type {import("./fault.mjs").FaultContext["hold"]} */
@@ -124,7 +123,7 @@ export class Service {
 }
 
 /**
- * @param {{ target: string, headers: import("node:http").IncomingHttpHeaders, body: Uint8Array,
+ * @param {{ target: string, headers: Headers, body: Uint8Array,
  *   size: number, maxBytes: number }} request
  * @returns {{ call?: Call, refusal?: CallError }}
  */
@@ -140,4 +139,10 @@ function readCall({ target, headers, body, size, maxBytes }) {
     if (error instanceof CallError) return { refusal: error };
     throw error;
   }
+}
+
+function randomToken() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) =>
+    byte.toString(16).padStart(2, "0"),
+  ).join("");
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { jsonAnswer } from "./answer.mjs";
+import { utf8 } from "./bytes.mjs";
 
 /** @typedef {import("./answer.mjs").Answer} Answer */
 
@@ -46,16 +47,16 @@ export function wrongBody(call, shape) {
 
 /**
  * Valid JSON of the right shape, in pieces: the whole of it is never in memory.
- * @param {import("./exchange.mjs").Exchange} exchange
+ * @param {import("./fault.mjs").Exchange} exchange
  * @param {import("./call.mjs").Call | undefined} call
  * @param {number} size in bytes
  */
 export async function sendOversize(exchange, call, size) {
   const single = !call || call.endpoint === "command";
   const rest = ',{"result":null}'.repeat((call?.commands.length ?? 1) - 1);
-  const head = Buffer.from(single ? '{"result":"' : '[{"result":"');
-  const tail = Buffer.from(single ? '"}' : `"}${rest}]`);
-  const filler = Buffer.alloc(64 * 1024, "A");
+  const head = utf8(single ? '{"result":"' : '[{"result":"');
+  const tail = utf8(single ? '"}' : `"}${rest}]`);
+  const filler = utf8("A".repeat(64 * 1024));
   let left = size - head.length - tail.length;
   exchange.sendHead({ ...jsonAnswer(200, ""), body: head }, size);
   await exchange.write(head);
@@ -75,7 +76,7 @@ export function content(body, type) {
   const text = typeof body === "string" ? body : JSON.stringify(body);
   return {
     headers: { "content-type": typeof body === "string" ? type : "application/json" },
-    body: Buffer.from(text),
+    body: utf8(text),
   };
 }
 

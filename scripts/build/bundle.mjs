@@ -13,8 +13,12 @@ import { once } from "./cache.mjs";
 const ENTRIES = [
   { from: "js/workerd.ts", to: "dist/index.js", external: ["cloudflare:*"] },
   { from: "js/node.ts", to: "dist/node.js", external: ["node:*"] },
+  { from: "js/testing/test-redis.ts", to: "dist/testing.js", external: [] },
 ];
-const TYPES = { from: "js/index.d.ts", to: "dist/index.d.ts" };
+const TYPES = [
+  { from: "js/index.d.ts", to: "dist/index.d.ts" },
+  { from: "js/testing.d.ts", to: "dist/testing.d.ts" },
+];
 const GLUE = "target/glue/leeward.js";
 
 /**
@@ -36,13 +40,16 @@ const besideTheBundle = {
 export async function buildBundles() {
   const inputs = [
     "js",
+    // What the Redis of `leeward/testing` shares with the gateway, and the scripts that it stands in for.
+    "dev",
+    "src/core/redis",
     GLUE,
     "package.json",
     "package-lock.json",
     "tsconfig.json",
     "scripts/build/bundle.mjs",
   ];
-  const step = { name: "bundle", inputs, outputs: [...ENTRIES.map((entry) => entry.to), TYPES.to] };
+  const step = { name: "bundle", inputs, outputs: [...ENTRIES, ...TYPES].map((entry) => entry.to) };
   return once(step, async () => {
     say("build: bundling the driver (esbuild)");
     const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
@@ -61,6 +68,7 @@ export async function buildBundles() {
         external,
         define: { LEEWARD_VERSION: JSON.stringify(version) },
         alias: { "leeward-glue": join(ROOT, GLUE) },
+        loader: { ".lua": "text" },
         plugins: [besideTheBundle],
         legalComments: "none",
         logLevel: "silent",
@@ -69,6 +77,6 @@ export async function buildBundles() {
       const told = await formatMessages([...result.errors, ...result.warnings], { kind: "error" });
       if (told.length) throw new ScriptError(`${from} cannot be bundled\n${told.join("\n").trimEnd()}`);
     }
-    copyFileSync(join(ROOT, TYPES.from), join(ROOT, TYPES.to));
+    for (const { from, to } of TYPES) copyFileSync(join(ROOT, from), join(ROOT, to));
   });
 }

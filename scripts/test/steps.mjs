@@ -66,7 +66,13 @@ export const buildStep = {
 export const cargoTest = cargo("cargo test", ["test", "--locked", "--workspace"]);
 
 /** Some thousand schedules; `npm run simulate` runs as many as one likes. */
-export const simulation = cargo("simulation", [...simulate("leeward-simulation"), "--seeds", "3000", "--check", "1"]);
+export const simulation = cargo("simulation", [
+  ...simulate("leeward-simulation"),
+  "--seeds",
+  "3000",
+  "--check",
+  "1",
+]);
 
 /** Whether the simulation notices each deliberate mistake. */
 export const mutants = cargo("mutants", simulate("mutants"));

@@ -39,7 +39,9 @@ function compile(sources: readonly string[]): string {
     moduleResolution: "bundler",
     lib: ["es2024", "webworker"],
     types: [],
-    paths: { leeward: [join(ROOT, "js/index.d.ts")] },
+    // Those of the test runner need more than an example does.
+    skipLibCheck: true,
+    paths: { leeward: [join(ROOT, "js/index.d.ts")], "leeward/testing": [join(ROOT, "js/testing.d.ts")] },
   };
   writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["*.ts"] }));
   const tsc = join(ROOT, "node_modules", "typescript", "bin", "tsc");
@@ -56,6 +58,11 @@ describe("the documents", () => {
     const all = DOCUMENTS.flatMap(examples);
     expect(all.length).toBeGreaterThanOrEqual(3);
     expect(compile(all)).toBe("");
+  });
+
+  it("show a test as it is run", () => {
+    const run = readFileSync(join(ROOT, "examples/testing/xp.test.ts"), "utf8");
+    expect(examples("README.md")).toContain(run);
   });
 
   it("would be caught showing one that does not", () => {

@@ -17,6 +17,7 @@ afterAll(() => project?.remove());
 const EXPECTED = [
   ...["LICENSE-APACHE", "LICENSE-MIT", "package.json"],
   ...["dist/index.d.ts", "dist/index.js", "dist/leeward.wasm", "dist/node.js"],
+  ...["dist/testing.d.ts", "dist/testing.js"],
   // As soon as the repository has them.
   ...["CHANGELOG.md", "LICENSE", "README.md"].filter((name) => existsSync(join(ROOT, name))),
 ];
@@ -48,13 +49,18 @@ test("depends on nothing and runs nothing when it is installed", () => {
 
 test("names files that are there in its exports, and lets nothing else be imported", async () => {
   const manifest = JSON.parse(read("package.json").toString()) as { exports: Record<string, object> };
-  expect(Object.keys(manifest.exports)).toEqual(["."]);
+  expect(Object.keys(manifest.exports)).toEqual([".", "./testing"]);
   expect(manifest.exports["."]).toEqual({
     types: "./dist/index.d.ts",
     workerd: "./dist/index.js",
     default: "./dist/node.js",
   });
-  for (const path of Object.values(manifest.exports["."] ?? {})) expect(read(path).length).toBeGreaterThan(0);
+  expect(manifest.exports["./testing"]).toEqual({
+    types: "./dist/testing.d.ts",
+    default: "./dist/testing.js",
+  });
+  const paths = Object.values(manifest.exports).flatMap((conditions) => Object.values(conditions));
+  for (const path of paths) expect(read(path).length).toBeGreaterThan(0);
 
   const resolve = async (specifier: string, ...conditions: string[]) => {
     const program = `process.stdout.write(import.meta.resolve(${JSON.stringify(specifier)}))`;
@@ -64,6 +70,8 @@ test("names files that are there in its exports, and lets nothing else be import
   };
   expect(await resolve("leeward")).toBe("node_modules/leeward/dist/node.js");
   expect(await resolve("leeward", "workerd")).toBe("node_modules/leeward/dist/index.js");
+  expect(await resolve("leeward/testing")).toBe("node_modules/leeward/dist/testing.js");
+  expect(await resolve("leeward/testing", "workerd")).toBe("node_modules/leeward/dist/testing.js");
   await expect(resolve("leeward/dist/node.js")).rejects.toThrow("ERR_PACKAGE_PATH_NOT_EXPORTED");
 });
 
@@ -72,11 +80,22 @@ test("imports nothing but the wasm file and what the runtime has", () => {
     [
       ...read(name)
         .toString()
+        // Comments may name the types of other files.
+        .replace(/\/\*.*?\*\//gs, "")
         .matchAll(/\bimport\s*(?:[\w*{}\s,]+from\s*)?\(?\s*["']([^"']+)["']/g),
     ].map(([, specifier]) => specifier);
   expect(new Set(imports("dist/index.js"))).toEqual(new Set(["cloudflare:workers", "./leeward.wasm"]));
   expect(imports("dist/node.js")).toEqual([]);
   expect(imports("dist/index.d.ts")).toEqual([]);
+  expect(imports("dist/testing.js")).toEqual([]);
+  expect(imports("dist/testing.d.ts")).toEqual(["./index.js"]);
+});
+
+test("keeps what is for tests out of what is deployed", () => {
+  for (const name of ["dist/index.js", "dist/node.js"])
+    expect(read(name).includes("createTestRedis"), name).toBe(false);
+  // What it shares with the gateway must not bring node with it.
+  expect(/\bBuffer\b|\brequire\(/.exec(read("dist/testing.js").toString())?.[0]).toBeUndefined();
 });
 
 test("names no package registry and no place on the machine that built it", () => {
@@ -97,5 +116,6 @@ test("is no larger than what it does explains", () => {
   expect(packed("dist/index.js")).toBeLessThan(25_000);
   expect(packed("dist/node.js")).toBeLessThan(25_000);
   expect(packed("dist/leeward.wasm")).toBeLessThan(150_000);
+  expect(packed("dist/testing.js")).toBeLessThan(30_000);
   expect(statSync(project.tarball).size).toBeLessThan(300_000);
 });

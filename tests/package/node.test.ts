@@ -44,6 +44,16 @@ describe.for(await nodes())("node $version", ({ node, version }) => {
     });
   });
 
+  test("has a Redis for tests, which needs no server", async () => {
+    const ran = await project.run(node, "testing.mjs");
+    expect(ran.stderr).toBe("");
+    expect(told(ran)).toEqual({
+      outcomes: ["miss", "hit", "miss", "bypass"],
+      stored: { calls: 1 },
+      requests: 6,
+    });
+  });
+
   const bypass = { outcome: "bypass", age: 0, stored: false, shared: false };
   const ANSWERED = {
     values: ["a", "a", "b", "c", "d"].map((key) => `value of ${key}`),

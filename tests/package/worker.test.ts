@@ -59,7 +59,7 @@ test("programs for node are checked against the shipped types, with node's modul
   project.link("@types/node");
   project.link("undici-types");
   const options = ["--lib", "es2024", "--module", "nodenext", "--allowJs", "--checkJs"];
-  expect(await problems(["node.ts", "cache.mjs", "without.mjs"], "node", options)).toBe("");
+  expect(await problems(["node.ts", "cache.mjs", "without.mjs", "testing.mjs"], "node", options)).toBe("");
 });
 
 test("a worker under wrangler dev finds, stores and invalidates", { timeout: 90_000 }, async () => {
