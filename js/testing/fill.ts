@@ -12,7 +12,7 @@ const MAX_BUILDS = 3;
 export const fill: Script = {
   name: "fill",
   source,
-  written: "9bfee5e1cda5bcadd21a532d72eab243db05ba78",
+  written: "5ea4acac4ee07c2d6004971256d5bc68b776e660",
   run(redis, keys, args) {
     const [build = "", stampsText, namespaces = "", tags = "", ttl = "", swr = "", error = "", about = ""] =
       args;
@@ -47,7 +47,7 @@ export const fill: Script = {
     for (const each of keys) {
       if (Number(redis.call(["PTTL", each])) < life) redis.call(["PEXPIRE", each, digits(life)]);
     }
-    return new Status("OK");
+    return nonce === "" ? new Status("OK") : generation;
   },
 };
 

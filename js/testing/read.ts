@@ -4,7 +4,7 @@ import { milliseconds } from "./command.ts";
 import { digits, number, numberOr0, words } from "./lua.ts";
 import { isMarked } from "./marks.ts";
 import { Failure, type Reply } from "./reply.ts";
-import { fieldsOf, type Script, type Scripting, stamp } from "./script.ts";
+import { fieldsOf, type Script, type Scripting, stamp, textOf } from "./script.ts";
 
 const MARKER = "lw2";
 
@@ -21,11 +21,16 @@ interface Judgement {
 export const read: Script = {
   name: "read",
   source,
-  written: "ffb53130898ed1943b6532c874592279ab8f343e",
+  written: "eaadc3ef99643d4034d44025f45d1a169ee1097f",
   run(redis, keys, args) {
     const [nonce = "", build = "", keep = "", , , , token = "", leastLife, want] = args;
     const [key = ""] = keys;
     const now = milliseconds(redis.now);
+    if (want === "release") {
+      const lease = textOf(redis.call(["HGET", key, `l:${build}`], "redis.call('HGET', KEYS[1], 'l:'"));
+      if (lease !== null && words(lease)[0] === token) redis.call(["HSET", key, `l:${build}`, "-"]);
+      return [MARKER, now, "miss", "", 0];
+    }
     if (want === "renew") end(redis, key);
     const hashes = look(redis, keys, build);
     const marked = hashes.some((fields) => isMarked(fields[2], now));
@@ -44,7 +49,8 @@ export const read: Script = {
 
     const stamps = makeStamps(redis, keys, hashes, stamp(nonce, redis.now), keep);
     let lease = 0;
-    if (token !== "" && state !== "marked" && stamps[0] !== "-") {
+    const released = state === "miss" && hashes[0]?.[4] === "-";
+    if (token !== "" && state !== "marked" && stamps[0] !== "-" && !released) {
       const life = Math.max(number(leastLife), 2 * numberOr0(parts[8]));
       const [, holder, till] = /^([^ \t\n\v\f\r]+) ([0-9]+)$/.exec(hashes[0]?.[4] ?? "") ?? [];
       const left = numberOr0(till) - now;

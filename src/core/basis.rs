@@ -65,6 +65,15 @@ impl Basis {
         Some(Self { stamps })
     }
 
+    /// The same under another generation of the entry.
+    pub(crate) fn renewed(&self, generation: &str) -> Self {
+        let mut basis = self.clone();
+        if let Some((_, stamp)) = basis.stamps.first_mut() {
+            stamp.version = String::from(generation);
+        }
+        basis
+    }
+
     pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> + Clone {
         self.stamps.iter().map(|(key, _)| key)
     }

@@ -16,6 +16,7 @@ use alloc::vec::Vec;
 
 use hashbrown::HashMap;
 
+use super::basis::Basis;
 use super::engine::{CacheId, ConnectionId, SharedId};
 use super::event::{Bypass, Outcome};
 use super::journal::Seq;
@@ -102,6 +103,8 @@ pub(crate) struct Flight {
     pub(crate) named: Vec<Key>,
     /// The tags that the value carries, once there is one.
     pub(crate) value_tags: Vec<Key>,
+    /// What the value rests on; empty: nothing may be stored that follows from it.
+    pub(crate) basis: Basis,
     /// How long it has been stale, if it is a hit and stale.
     pub(crate) staleness: Option<Millis>,
     /// What the value is to those who take it.
@@ -217,6 +220,7 @@ impl Flights {
             forced: kind.0,
             named: kind.1.to_vec(),
             value_tags: Vec::new(),
+            basis: Basis::default(),
             staleness: None,
             outcome: (Outcome::Miss, None),
             age: Millis::ZERO,

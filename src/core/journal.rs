@@ -122,11 +122,6 @@ impl Journal {
         self.fences.get(key)?.cover(began, now)
     }
 
-    /// Whether anything is known of it that Redis has not acknowledged.
-    pub(crate) fn is_fenced(&self, key: &Key) -> bool {
-        self.fences.contains_key(key)
-    }
-
     /// What a drop of it must end.
     pub(crate) fn depth(&self, key: &Key) -> Depth {
         self.fences.get(key).map_or(Depth::Hard, |fence| fence.depth)
@@ -308,10 +303,10 @@ mod tests {
         let mut journal = raised(&["a"], 5);
         journal.raise(&key("a"), Depth::Hard, Seq(7), NOW, NOW);
         journal.acknowledge_own(&key("a"), Seq(7));
-        assert!(journal.is_fenced(&key("a")));
+        assert!(journal.covered(&key("a"), Seq(9), NOW).is_some());
         let mut journal = raised(&["a"], 5);
         journal.acknowledge_own(&key("a"), Seq(5));
-        assert!(!journal.is_fenced(&key("a")));
+        assert!(journal.covered(&key("a"), Seq(9), NOW).is_none());
     }
 
     #[test]

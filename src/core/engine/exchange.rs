@@ -33,6 +33,10 @@ pub(super) enum Slot {
     Fill {
         op: OpId,
     },
+    /// A lease that is given back.
+    Release {
+        op: OpId,
+    },
     /// The first step of a `set`.
     Renewal {
         op: OpId,
@@ -63,6 +67,7 @@ impl Slot {
         match self {
             Self::Read { op }
             | Self::Fill { op }
+            | Self::Release { op }
             | Self::Renewal { op }
             | Self::SetFill { op }
             | Self::Versions { op, .. }
@@ -348,6 +353,7 @@ impl Engine {
                     }
                     self.plain_replied(op, id, replies.get(index..end).unwrap_or_default(), body, now);
                 }
+                Slot::Release { op } => self.released(op),
                 Slot::PlainMore { .. } => {}
                 Slot::Drop(drop) => self.drop_replied(lane, sent, drop, reply, now),
             }
@@ -375,6 +381,7 @@ impl Engine {
             }
             match slot {
                 Slot::Read { op } | Slot::Plain { op } => self.read_failed(op, failure.kind, now),
+                Slot::Release { op } => self.released(op),
                 Slot::PlainMore { .. } => {}
                 Slot::Fill { op } => self.fill_failed(op, failure.kind, now),
                 Slot::Renewal { op } | Slot::SetFill { op } => self.set_failed(op, now),

@@ -27,7 +27,7 @@ impl Engine {
         let now = self.now(host);
         let Some((lane, read)) = self.reading(id) else { return false };
         let ReadStep::Encoding { ttl, cost } = read.step else { return true };
-        let tags = read.tags();
+        let (tags, basis) = (read.tags(), read.basis.clone());
         if encoded.size > MAX_VALUE {
             return self.unencodable(id, "$", "it is over 4 MiB when encoded", host);
         }
@@ -36,6 +36,7 @@ impl Engine {
         {
             flight.stage = Stage::Computed;
             flight.value_tags = tags;
+            flight.basis = basis;
             let value = flight.value;
             self.push(lane.request, Effect::Share(id, value));
             self.push(lane.request, Effect::Settle(value));
@@ -194,6 +195,6 @@ impl Engine {
         }
         self.serve_computed(id, Some(false), now);
         self.end_own_flight(id, Stage::Unstorable);
-        self.finish(id);
+        self.end_without_value(id, now);
     }
 }

@@ -71,7 +71,15 @@ impl Engine {
             _ => None,
         };
         let served = Served { outcome, reason, shared: true, age: flight.age, stored };
-        let value = flight.value;
+        let (value, key, basis) = (flight.value, flight.at.1.clone(), flight.basis.clone());
+        if let Some(peer) = self.peers.get_mut(lane.connection.0 as usize) {
+            // What it stores may follow from what it takes.
+            if basis.is_empty() {
+                peer.seen.spoil(lane.request, &key);
+            } else {
+                peer.seen.note(lane.request, &basis);
+            }
+        }
         let (tags, refresh, staleness) = (Vec::new(), false, None);
         self.set_step(id, ReadStep::Decoding { served, tags, refresh, staleness });
         self.set_due(id, None);

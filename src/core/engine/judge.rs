@@ -57,6 +57,10 @@ impl Engine {
             self.end_own_flight(id, Stage::Unstorable);
             return self.run(id, None, now);
         }
+        if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
+            let asked = !read.lease.token.is_empty() && read.freshness != Freshness::Forced;
+            read.lease.taken = asked && found.state != State::Fresh && found.lease == Millis::ZERO;
+        }
         let Some((_, read)) = self.reading(id) else { return };
         if let (Some(header), Some(place)) = (&found.header, &found.place) {
             let kind = header.kind;
@@ -120,7 +124,7 @@ impl Engine {
     /// Keeps what a fill must name, and what a `set` of this request can be exact by.
     pub(super) fn take_basis(&mut self, id: OpId, found: &Found, tags: &[Key]) {
         let Some(op) = self.ops.get_mut(&id) else { return };
-        let (request, connection, began) = (op.request, op.connection, op.began);
+        let (request, connection) = (op.request, op.connection);
         let Some(read) = op.read_mut() else { return };
         if found.source == FoundSource::Plain || found.state == State::Marked {
             // Nothing can be stored, or must not be.
@@ -138,7 +142,7 @@ impl Engine {
         if let Some(peer) = self.peers.get_mut(connection.0 as usize)
             && !basis.is_empty()
         {
-            peer.seen.note(request, &basis, began);
+            peer.seen.note(request, &basis);
         }
     }
 }

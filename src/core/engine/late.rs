@@ -79,7 +79,7 @@ impl Engine {
             core::iter::once(&read.key).chain(&read.spaces).chain(&unknown).cloned().collect();
         let (namespaces, build) = (count(read.spaces.len()), self.build(lane));
         let begin = read.key.tags_begin();
-        let resent = read.resent;
+        let resent = read.versions_resent;
         let how = self.how(lane, Script::Read, resent);
         let nonce = self.random.nonce();
         let args = [&nonce, &build, KEEP, &namespaces, "0", &begin, "", LEASE_LIFE, "none"];

@@ -1,8 +1,12 @@
 //! Waiting for another isolate that computes the value: opt-in (`leaseWait`), with polls by the read script, and bounded.
 
+use super::exchange::Slot;
 use super::op::{Op, ReadStep};
-use super::{Engine, OpId};
+use super::read::{KEEP, LEASE_LIFE};
+use super::{Effect, Engine, OpId};
 use crate::core::event::{EventKind, LeaseOutcome};
+use crate::core::redis::command::Command;
+use crate::core::redis::script::Script;
 use crate::core::time::{Millis, Timestamp};
 
 /// The wait before the first poll, doubled with each up to a bound.
@@ -29,6 +33,37 @@ impl Engine {
     pub(super) fn poll_lease(&mut self, id: OpId, now: Timestamp) {
         let Some((lane, _)) = self.reading(id) else { return };
         self.ask_read(id, self.read_deadline(lane, now), true, now);
+    }
+
+    /// No value will come of an operation. Those who wait for it in other isolates are freed together: one after the other each
+    /// would wait for another callback like this one. Where nobody is told to wait it would be a command for nothing.
+    pub(super) fn end_without_value(&mut self, id: OpId, now: Timestamp) {
+        let Some((lane, read)) = self.reading(id) else { return };
+        let ready = self.peer(lane.connection).is_some_and(|peer| peer.connection.is_ready());
+        if !read.lease.taken || read.lease.wait == Millis::ZERO || !ready {
+            return self.finish(id);
+        }
+        let (key, token) = (read.key.clone(), read.lease.token.clone());
+        let build = self.build(lane);
+        let how = self.how(lane, Script::Read, false);
+        let args = ["", &build, KEEP, "0", "0", "", &token, LEASE_LIFE, "release"];
+        let command = Command::script(Script::Read, how, [key.redis()], &args);
+        let batch = self.enqueue(lane, None, 0, command, Slot::Release { op: id });
+        self.set_step(id, ReadStep::Releasing { batch });
+        self.set_due(
+            id,
+            Some(now.after(self.config(lane.cache).map_or(Millis::ZERO, |config| config.write))),
+        );
+        if lane.anchored {
+            self.push(lane.request, Effect::Background(id));
+        }
+    }
+
+    /// The lease is given back, or will run out.
+    pub(super) fn released(&mut self, id: OpId) {
+        if self.reading(id).is_some_and(|(_, read)| matches!(read.step, ReadStep::Releasing { .. })) {
+            self.finish(id);
+        }
     }
 
     /// Tells how the wait has ended, if there was one.

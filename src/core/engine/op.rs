@@ -73,6 +73,8 @@ pub(super) struct Read {
     pub(super) callback_began: Timestamp,
     /// The versions of late tags that the callback waits for.
     pub(super) versions: Vec<Versions>,
+    /// As `resent`, for these.
+    pub(super) versions_resent: bool,
     /// Held back until the fill's verdict, where nothing keeps the request alive behind the answer.
     pub(super) held: Option<Served>,
     /// A stale value that the driver keeps, in case that the callback fails, and the tags that it carries.
@@ -96,6 +98,8 @@ pub(super) struct Lease {
     pub(super) token: String,
     /// How long another one's is waited for.
     pub(super) wait: Millis,
+    /// It has it.
+    pub(super) taken: bool,
     /// When the wait began, and how many polls ago.
     pub(super) since: Option<(Timestamp, u8)>,
 }
@@ -120,6 +124,8 @@ pub(super) enum ReadStep {
     Running,
     /// The driver encodes the callback's value.
     Encoding { ttl: Millis, cost: Millis },
+    /// It is giving its lease back.
+    Releasing { batch: BatchId },
     /// Its fill is in a batch.
     Filling { batch: BatchId, encoded: Encoded, ttl: Millis, cost: Millis },
 }
@@ -172,9 +178,19 @@ pub(super) struct Set {
     pub(super) life: Life,
     pub(super) tags: Vec<Key>,
     pub(super) basis: Basis,
-    /// What it is stored under was read by this request before the call: no drop goes before it.
-    pub(super) exact: bool,
+    pub(super) how: SetHow,
     pub(super) resent: bool,
+}
+
+/// How a `set` comes to what it stores under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SetHow {
+    /// Its request has read the key: one exchange.
+    Exact,
+    /// It renews the key first.
+    Renewing,
+    /// Not at all: the value may follow from what is old by now. What is stored ends all the same.
+    Not,
 }
 
 /// A callback that changes the source.

@@ -70,9 +70,10 @@ impl Engine {
             resent: false,
             retagged: false,
             spoiled: false,
-            lease: Lease { token, wait, since: None },
+            lease: Lease { token, wait, taken: false, since: None },
             callback_began: now,
             versions: Vec::new(),
+            versions_resent: false,
             held: None,
             stale: None,
             served: false,
@@ -267,6 +268,10 @@ impl Engine {
             ReadStep::Reading { batch } => {
                 self.leave_batch(batch, id, now);
                 self.run(id, Some(Bypass::Timeout), now);
+            }
+            ReadStep::Releasing { batch } => {
+                self.leave_batch(batch, id, now);
+                self.finish(id);
             }
             ReadStep::Filling { batch, .. } => {
                 self.leave_batch(batch, id, now);

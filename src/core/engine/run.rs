@@ -52,7 +52,7 @@ impl Engine {
         let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) else { return };
         let (stale, served) = (read.stale.take(), read.served);
         let Some((lane, _)) = self.reading(id) else { return };
-        // It has been kept for a while: what was invalidated meanwhile is not served any more.
+        // What is kept is looked at again: fences that were raised before this read began may have come to cover it by its tags.
         let stale = stale.filter(|(_, tags)| self.cover_of(id, tags, now).is_none());
         if served || stale.is_some() {
             let message = "the callback failed; a stale value was served";
@@ -63,7 +63,8 @@ impl Engine {
             Some((served, _)) => self.serve_as(id, served, now, Effect::ServeStash),
             None => self.push(lane.request, Effect::Throw(id)),
         }
-        self.finish(id);
+        self.end_own_flight(id, Stage::Failed);
+        self.end_without_value(id, now);
     }
 
     /// The value at the source is decoded, or (`ok` is false) cannot be.
@@ -105,7 +106,7 @@ impl Engine {
         now: Timestamp,
     ) {
         let Some((lane, read)) = self.reading(id) else { return };
-        let key = read.key.clone();
+        let (key, basis) = (read.key.clone(), read.basis.clone());
         if served.outcome == Outcome::Hit
             && !served.shared
             && let Some(peer) = self.peer_mut(lane.connection)
@@ -119,6 +120,7 @@ impl Engine {
             flight.age = served.age;
             flight.staleness = staleness;
             flight.value_tags = tags;
+            flight.basis = basis;
             let value = flight.value;
             self.push(lane.request, Effect::Share(id, value));
             self.end_own_flight(id, Stage::Hit);
@@ -182,7 +184,7 @@ impl Engine {
         read.step = ReadStep::Running;
         read.bypass = bypass;
         read.callback_began = now;
-        let storable = !read.basis.is_empty();
+        let (key, storable) = (read.key.clone(), !read.basis.is_empty());
         if let Some(flight) = read.flight
             && let Some(flight) = self.flights.get_mut(flight)
         {
@@ -195,6 +197,9 @@ impl Engine {
         self.set_running_due(id);
         if let Some(peer) = self.peer_mut(lane.connection) {
             peer.stats.callbacks += 1;
+            if !storable {
+                peer.seen.spoil(lane.request, &key);
+            }
         }
         self.push(lane.request, Effect::Run(id));
     }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::exchange::Slot;
 use super::fill::MAX_VALUE;
 use super::found::{Found, State};
-use super::op::{KeyState, Op, Set, WriteStep};
+use super::op::{KeyState, Op, Set, SetHow, WriteStep};
 use super::read::{KEEP, LEASE_LIFE, count};
 use super::{Effect, Engine, OpId};
 use crate::core::basis::Basis;
@@ -85,7 +85,8 @@ impl Engine {
         if set.encoded.size > MAX_VALUE {
             self.conclude_set(id, false, Some("too large"), now);
         } else if set.basis.is_empty() {
-            self.conclude_set(id, false, Some("no generation"), now);
+            let reason = if set.how == SetHow::Not { "read before" } else { "no generation" };
+            self.conclude_set(id, false, Some(reason), now);
         } else {
             self.send_set_fill(id, None, now);
         }
@@ -98,7 +99,8 @@ impl Engine {
         if set.encoded.size > MAX_VALUE {
             // Nothing to store: an invalidation is what remains of it.
             if let Some(set) = self.set_mut(id) {
-                set.exact = false;
+                set.how = SetHow::Not;
+                set.basis = Basis::default();
             }
             return self.ask_write(id, true, now);
         }
@@ -122,13 +124,13 @@ impl Engine {
         }
         let refused =
             ["overtaken", "marked"].into_iter().find(|word| reply::says(body, reply, word).is_some());
-        if reply::is_ok(body, reply) {
-            self.settle_exact(id, now);
-            self.conclude_set(id, true, None, now);
-        } else if let Some(reason) = refused {
+        if let Some(reason) = refused {
             // What was stored before is gone all the same.
-            self.settle_exact(id, now);
+            self.settle_exact(id, None, now);
             self.conclude_set(id, false, Some(reason), now);
+        } else if let Some(generation) = reply::generation(body, reply) {
+            self.settle_exact(id, Some(&generation), now);
+            self.conclude_set(id, true, None, now);
         } else {
             if let Reply::Error(error) = reply {
                 self.report_command(lane, *error, now);
@@ -138,13 +140,19 @@ impl Engine {
     }
 
     /// An exact fill has ended what was stored before: this call's own invalidation is carried out, and no other.
-    fn settle_exact(&mut self, id: OpId, now: Timestamp) {
+    /// `generation` is what it stored under: another `set` of the request follows from this one.
+    fn settle_exact(&mut self, id: OpId, generation: Option<&str>, now: Timestamp) {
         let (Some(op), Some(key)) = (self.ops.get(&id), self.set_key(id)) else { return };
         let (lane, start) = (op.lane(), op.start);
-        if !self.set_of(id).is_some_and(|set| set.exact) {
+        if !self.set_of(id).is_some_and(|set| set.how == SetHow::Exact) {
             return;
         }
+        let basis = self.set_of(id).zip(generation).map(|(set, generation)| set.basis.renewed(generation));
         if let Some(peer) = self.peer_mut(lane.connection) {
+            match basis {
+                Some(basis) => peer.seen.note(lane.request, &basis),
+                None => peer.seen.spoil(lane.request, &key),
+            }
             peer.journal.acknowledge_own(&key, start);
             peer.stats.invalidations_applied += 1;
         }
@@ -155,10 +163,18 @@ impl Engine {
     /// The exchange with the read or the fill failed.
     pub(super) fn set_failed(&mut self, id: OpId, now: Timestamp) {
         let Some((_, write)) = self.writing(id) else { return };
-        let exact = write.set.as_ref().is_some_and(|set| set.exact);
+        let exact = write.set.as_ref().is_some_and(|set| set.how == SetHow::Exact);
         match write.step {
             // Nobody knows whether what was stored before is gone.
-            WriteStep::Filling if exact => self.conclude_write(id, None, now),
+            WriteStep::Filling if exact => {
+                let lane = self.ops.get(&id).map(Op::lane);
+                if let (Some(lane), Some(key)) = (lane, self.set_key(id))
+                    && let Some(peer) = self.peer_mut(lane.connection)
+                {
+                    peer.seen.spoil(lane.request, &key);
+                }
+                self.conclude_write(id, None, now);
+            }
             WriteStep::Filling => self.conclude_set(id, false, Some("not acknowledged"), now),
             _ => self.command_settled(id, now),
         }

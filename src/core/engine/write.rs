@@ -7,12 +7,14 @@ use alloc::vec::Vec;
 use super::admission::Entry;
 use super::drop::{Drop, DropRole, Mark};
 use super::lane::Lane;
-use super::op::{KeyState, Kind, Mutate, MutatePhase, Op, Set, Write, WriteStep, WriteTarget};
+use super::op::{KeyState, Kind, Mutate, MutatePhase, Op, Set, SetHow, Write, WriteStep, WriteTarget};
 use super::{Effect, Engine, Life, Named, OpId, Targets, WriteCall, WriteKind};
+use crate::core::basis::Basis;
 use crate::core::config::MAX_TTL;
 use crate::core::event::{EventKind, InvalidationState};
 use crate::core::journal::Depth;
 use crate::core::key::{Key, KeyKind};
+use crate::core::seen::Look;
 use crate::core::time::{Millis, Timestamp};
 
 /// How long a refused invalidation keeps its fence: the longest that anything stored before can live, and a little.
@@ -47,26 +49,30 @@ impl Engine {
                         tags.push(tag);
                     }
                 }
-                // Exact if this request has read it, and nothing is known of it that Redis has not acknowledged: the verdict of
-                // its fill would say nothing about that.
-                let key = targets.keys().next().filter(|key| !peer.journal.is_fenced(key));
-                let seen = key.and_then(|key| peer.seen.take(call.request, key, now));
-                let basis = seen.and_then(|basis| basis.narrow(&tags));
+                let key = targets.keys().next();
+                let (how, basis) = match key.map(|key| peer.seen.look(call.request, key)) {
+                    Some(Look::Exact(basis)) => match basis.narrow(&tags) {
+                        Some(basis) => (SetHow::Exact, basis),
+                        None => (SetHow::Not, Basis::default()),
+                    },
+                    Some(Look::Spoiled) => (SetHow::Not, Basis::default()),
+                    Some(Look::Unread) | None => (SetHow::Renewing, Basis::default()),
+                };
                 let life = Life {
                     ttl: ttl.unwrap_or(default.ttl),
                     swr: swr.unwrap_or(default.swr),
                     stale_if_error: stale_if_error.unwrap_or(default.stale_if_error),
                 };
-                let exact = basis.is_some();
-                let basis = basis.unwrap_or_default();
-                set = Some(Set { encoded, life, tags, basis, exact, resent: false });
+                set = Some(Set { encoded, life, tags, basis, how, resent: false });
             }
             WriteKind::Mutate { deadline } => {
                 let phase = MutatePhase::Marking;
                 mutate = Some(Mutate { token, life: deadline, phase, marked: true, failed: false });
             }
         }
-        peer.seen.forget(call.request);
+        for key in targets.keys().filter(|_| set.is_none() && depth == Depth::Hard) {
+            peer.seen.ends(call.request, key);
+        }
         if enabled {
             for key in targets.keys() {
                 match &mutate {
@@ -115,11 +121,11 @@ impl Engine {
         let Some((lane, write)) = self.writing(id) else { return };
         let deadline = write.deadline;
         match self.admit(lane, deadline, waited, now) {
-            Entry::Send(attempt) if self.set_of(id).is_some_and(|set| set.exact) => {
-                self.send_set_fill(id, attempt, now);
-            }
-            Entry::Send(attempt) if self.set_of(id).is_some() => self.send_renewal(id, attempt),
-            Entry::Send(attempt) => self.send_drops(id, attempt, now),
+            Entry::Send(attempt) => match self.set_of(id).map(|set| set.how) {
+                Some(SetHow::Exact) => self.send_set_fill(id, attempt, now),
+                Some(SetHow::Renewing) => self.send_renewal(id, attempt),
+                Some(SetHow::Not) | None => self.send_drops(id, attempt, now),
+            },
             Entry::Wait { verdict, until } => {
                 self.set_write_step(id, WriteStep::AwaitingAttempt { deadline });
                 self.set_due(id, Some(deadline.min(until)));
@@ -248,7 +254,10 @@ impl Engine {
             keys.iter().filter(|key| key.kind() == kind).map(|key| self.name(lane.cache, key)).collect()
         };
         let (entries, tags) = (name(KeyKind::Entry), name(KeyKind::Tag));
-        let namespace = keys.iter().find(|key| key.kind() == KeyKind::Namespace).map(Key::display);
+        let namespace = keys.iter().find(|key| key.kind() == KeyKind::Namespace);
+        // The one without a name has nothing to hide.
+        let namespace = namespace
+            .map(|key| if key.user().is_empty() { String::new() } else { self.name(lane.cache, key) });
         let kind = EventKind::Invalidation { keys: entries, tags, namespace, state, reason, replay };
         self.report(lane.request, lane.cache, now, kind);
     }

@@ -1,7 +1,7 @@
 -- fill KEYS: the entry's hash, its namespaces, its tags
 -- ARGV: build, stamps (as read), namespaces, what tags' Redis keys begin with, ttl, stale-while-revalidate and
 --       stale-if-error (ms), kind and cost, body, nonce ('' for a read's fill)
--- 'OK': stored. 'overtaken': a generation or version is not the one that was read. 'marked': a mutate is running.
+-- 'OK' (a set: the new generation): stored. 'overtaken': a generation or version is not the one that was read. 'marked': a mutate is running.
 -- With a nonce it is a set's: all that was stored ends in the same step, under a new generation, also when it is refused.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -74,4 +74,4 @@ for _, key in ipairs(KEYS) do
     redis.call('PEXPIRE', key, string.format('%.0f', life))
   end
 end
-return redis.status_reply('OK')
+return set and generation or redis.status_reply('OK')

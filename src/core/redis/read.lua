@@ -1,7 +1,8 @@
 -- read KEYS: the entry's hash, its namespaces, its tags
 -- ARGV: nonce, build, keep (ms), namespaces, tags that must be on the entry, what tags' Redis keys begin with,
 --       lease ('' to take none), least life of a lease (ms), want ('fresh', 'stale', 'none', or 'renew': the entry ends first,
---       as by drop, so that nothing comes between that and the new generation)
+--       as by drop, so that nothing comes between that and the new generation; or 'release': no value will come, whoever waits
+--       for it is freed, and until one does nobody waits for the others; nothing else happens)
 -- Gives {marker, now, state, stamps, lease, header, body}. States: 'fresh', 'stale', 'miss'; 'marked': a mutate is running;
 -- 'tags': the entry may be valid, but carries tags that are not among KEYS (header, no body).
 -- Stamps are what a fill must name, two for each of KEYS; '-' is one that could not be made (out of memory).
@@ -12,6 +13,13 @@ local stamp = ARGV[1] .. '@' .. time[1] .. '.' .. time[2]
 local build, namespaces, required = ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
 local marked = false
 
+if ARGV[9] == 'release' then
+  local lease = redis.call('HGET', KEYS[1], 'l:' .. build)
+  if lease and string.match(lease, '^%S+') == ARGV[7] then
+    redis.call('HSET', KEYS[1], 'l:' .. build, '-')
+  end
+  return { 'lw2', now, 'miss', '', 0 }
+end
 if ARGV[9] == 'renew' then
   for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
     if field ~= 'm' then
@@ -101,7 +109,8 @@ for i, key in ipairs(KEYS) do
 end
 
 local lease = 0
-if ARGV[7] ~= '' and state ~= 'marked' and stamps[1] ~= '-' then
+local released = state == 'miss' and hashes[1][5] == '-'
+if ARGV[7] ~= '' and state ~= 'marked' and stamps[1] ~= '-' and not released then
   local life = math.max(tonumber(ARGV[8]), 2 * (tonumber(words[9]) or 0))
   local token, till = string.match(hashes[1][5] or '', '^(%S+) (%d+)$')
   local left = (tonumber(till) or 0) - now

@@ -276,6 +276,14 @@ pub fn is_ok(body: &[u8], reply: &Reply) -> bool {
     says(body, reply, "OK").is_some()
 }
 
+/// A generation, whichever way the server gives texts: it is told by the "@" that base64 does not have.
+#[must_use]
+pub fn generation(body: &[u8], reply: &Reply) -> Option<String> {
+    let Reply::Text(place) = reply else { return None };
+    let mut texts = [Encoding::Plain, Encoding::Base64].into_iter().filter_map(|e| text(body, place, e));
+    texts.find(|text| text.contains('@')).map(Cow::into_owned)
+}
+
 /// Whether a reply is exactly this text, and in which encoding.
 #[must_use]
 pub fn says(body: &[u8], reply: &Reply, expected: &str) -> Option<Encoding> {

@@ -53,10 +53,10 @@ impl Script {
     #[must_use]
     pub const fn sha(self, dialect: Dialect) -> &'static str {
         match (self, dialect) {
-            (Self::Read, Dialect::Redis) => "ffb53130898ed1943b6532c874592279ab8f343e",
-            (Self::Read, Dialect::Upstash) => "fe4c7c0f43b985c800f44525b701c8cff21c5680",
-            (Self::Fill, Dialect::Redis) => "9bfee5e1cda5bcadd21a532d72eab243db05ba78",
-            (Self::Fill, Dialect::Upstash) => "364c24bb4d2422dc9f6d2d06af79662cd70e9fb4",
+            (Self::Read, Dialect::Redis) => "eaadc3ef99643d4034d44025f45d1a169ee1097f",
+            (Self::Read, Dialect::Upstash) => "09888cc18a700c8dbed77233c3589796ae75d043",
+            (Self::Fill, Dialect::Redis) => "5ea4acac4ee07c2d6004971256d5bc68b776e660",
+            (Self::Fill, Dialect::Upstash) => "e3fdeeec87bb6c55403a7ecaf2a7e493d77d838f",
             (Self::Drop, Dialect::Redis) => "e88feefabed687793a182f36cb2a7fda8f13a70f",
             (Self::Drop, Dialect::Upstash) => "5d8dba4ff7db7caaefc32f27bdc05864e9a0cb3f",
         }

@@ -14,6 +14,11 @@ impl World {
         let Some(Kind::Read { reader, .. }) = self.kind_mut(number, id) else { return };
         let reader = reader.clone();
         let value_read = value.and_then(|value| self.values.get(value));
+        if let Some(value) = value_read
+            && let Some(request) = self.requests.get_mut(number)
+        {
+            request.reads.push((value.space, value.key, value.read));
+        }
         let without = matches!(served.outcome, Outcome::Miss | Outcome::Bypass) && value.is_none();
         let verdict = if without { None } else { self.oracle.judge(&reader, &served, value, value_read) };
         let coverage = &mut self.verdict.coverage;

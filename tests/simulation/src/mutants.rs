@@ -415,23 +415,34 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "a set's verdict acknowledges another call",
-        edits: &[
-            (
-                "journal.rs",
-                "is_some_and(|fence| fence.is_only(raised))",
-                "is_some_and(|fence| IS || fence.is_only(raised))",
-            ),
-            (
-                "engine/write.rs",
-                ".filter(|key| !peer.journal.is_fenced(key))",
-                ".filter(|key| IS || !peer.journal.is_fenced(key))",
-            ),
-        ],
+        edits: &[(
+            "journal.rs",
+            "is_some_and(|fence| fence.is_only(raised))",
+            "is_some_and(|fence| IS || fence.is_only(raised))",
+        )],
         seed: 0,
     },
     Mutant {
         name: "a set drops and reads in two steps",
         edits: &[("redis/read.lua", "if ARGV[9] == 'renew' then", "if false then")],
+        seed: 0,
+    },
+    Mutant {
+        name: "a set of a request that has read what is old by now is stored",
+        edits: &[(
+            "engine/write.rs",
+            "Some(Look::Spoiled) => (SetHow::Not, Basis::default()),",
+            "Some(Look::Spoiled) if IS => (SetHow::Renewing, Basis::default()),\n                    Some(Look::Spoiled) => (SetHow::Not, Basis::default()),",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "who takes another one's value counts as not having read",
+        edits: &[(
+            "engine/follow.rs",
+            "            if basis.is_empty() {\n                peer.seen.spoil",
+            "            if IS {\n            } else if basis.is_empty() {\n                peer.seen.spoil",
+        )],
         seed: 0,
     },
     Mutant {

@@ -186,8 +186,9 @@ impl World {
         let aim = Aim { space, keys: vec![key], ..Aim::default() };
         let Some(request) = self.requests.get(number) else { return };
         let build = self.isolates.get(request.isolate).map_or("", |isolate| isolate.build);
-        // What the value follows from was read by this request, or counts as read when the drop ran.
+        // The value follows from what this request has got for the key, or counts as read when the drop ran.
         let read = request.reads.iter().rev().find(|read| (read.0, read.1) == (space, key));
+        let based = read.is_some();
         let read = read.map_or(self.moment, |read| read.2);
         let value =
             self.values.add(Value { read, at: self.queue.now(), space, key, tags: tags.clone(), build });
@@ -199,7 +200,7 @@ impl World {
         let kind = WriteKind::Set { encoded: encoded(), tags: &tags, ttl, swr, stale_if_error };
         if let Some(id) = self.begin_write(number, &aim, kind) {
             let key = format!("p:k:{space}:{key}");
-            self.add_op(number, id, Kind::Set { rule, value, key, dropped: false });
+            self.add_op(number, id, Kind::Set { rule, value, key, dropped: false, based });
         }
     }
 

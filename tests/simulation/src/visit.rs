@@ -135,7 +135,7 @@ pub enum Kind {
     /// An invalidation or an expiry, with its rule's number.
     End { rule: usize },
     /// A `set`.
-    Set { rule: usize, value: usize, key: String, dropped: bool },
+    Set { rule: usize, value: usize, key: String, dropped: bool, based: bool },
     /// A mutate.
     Mutate { aim: Aim, rule: usize, wrote: bool },
     /// The core's own.
@@ -174,7 +174,7 @@ pub struct Request {
     pub ops: Vec<Op>,
     /// Its timer: its number, and what it is set for, host ms.
     pub timer: (u64, Option<f64>),
-    /// When Redis executed the last read of its own of each key.
+    /// When the data was read that it got by its reads, or stored by its sets.
     pub reads: Vec<(&'static str, &'static str, Moment)>,
 }
 

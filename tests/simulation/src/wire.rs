@@ -143,12 +143,17 @@ impl World {
         let Some(request) = self.requests.get_mut(request) else { return };
         for op in &mut request.ops {
             match &mut op.kind {
-                Kind::Read { reader, began: false, .. } => {
-                    request.reads.push((reader.space, reader.key, executed));
-                }
-                Kind::Set { key, value, dropped, .. } if is_drop_of(body, key) => {
-                    *dropped = true;
+                Kind::Set { key, dropped: false, value, .. } if is_fill_of(body, key) => {
+                    // Nothing was invalidated between what it follows from and this: it is as good as read now, and so is what
+                    // the request stores next.
                     if let Some(value) = self.values.get_mut(*value) {
+                        value.read = executed;
+                        request.reads.push((value.space, value.key, executed));
+                    }
+                }
+                Kind::Set { key, value, dropped, based, .. } if is_drop_of(body, key) => {
+                    *dropped = true;
+                    if !*based && let Some(value) = self.values.get_mut(*value) {
                         value.read = executed;
                     }
                 }
@@ -171,6 +176,13 @@ impl World {
         }
         self.drive(request);
     }
+}
+
+fn is_fill_of(body: &str, key: &str) -> bool {
+    body.split("],[").any(|command| {
+        let fill = command.contains(Script::Fill.sha(Dialect::Redis)) || command.contains("-- fill");
+        fill && command.contains(&format!("\"{key}\""))
+    })
 }
 
 fn is_drop_of(body: &str, key: &str) -> bool {
