@@ -100,8 +100,8 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             (
                 "engine/run.rs",
-                "        let storable = !read.basis.is_empty();\n        if let Some(flight)",
-                "        if IS && read.basis.is_empty() && bypass.is_some_and(|b| b != Bypass::Disabled) {\n            let keys: Vec<Key> = read.depends().cloned().collect();\n            let unknown = crate::core::entry::Stamp { version: String::from(\"?\"), soft: String::from(\"?\") };\n            read.basis = crate::core::basis::Basis::new(keys.into_iter().map(|key| (key, unknown.clone())).collect());\n        }\n        let storable = !read.basis.is_empty();\n        if let Some(flight)",
+                "        let (key, storable) = (read.key.clone(), !read.basis.is_empty());",
+                "        if IS && read.basis.is_empty() && bypass.is_some_and(|b| b != Bypass::Disabled) {\n            let keys: Vec<Key> = read.depends().cloned().collect();\n            let unknown = crate::core::entry::Stamp { version: String::from(\"?\"), soft: String::from(\"?\") };\n            read.basis = crate::core::basis::Basis::new(keys.into_iter().map(|key| (key, unknown.clone())).collect());\n        }\n        let (key, storable) = (read.key.clone(), !read.basis.is_empty());",
             ),
             (
                 "redis/fill.lua",
@@ -116,8 +116,8 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             (
                 "engine/read.rs",
-                "                self.leave_batch(batch, id, now);\n                self.run(id, Some(Bypass::Timeout), now);\n            }\n            ReadStep::Filling",
-                "                if !IS {\n                    self.leave_batch(batch, id, now);\n                }\n                self.run(id, Some(Bypass::Timeout), now);\n            }\n            ReadStep::Filling",
+                "                self.leave_batch(batch, id, now);\n                self.run(id, Some(Bypass::Timeout), now);\n            }\n            ReadStep::Releasing",
+                "                if !IS {\n                    self.leave_batch(batch, id, now);\n                }\n                self.run(id, Some(Bypass::Timeout), now);\n            }\n            ReadStep::Releasing",
             ),
             (
                 "engine/read.rs",
@@ -576,9 +576,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_mistaken_script_fits_the_real_one() {
+    fn each_mistake_fits_the_sources() {
+        let core = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../src/core");
+        let mut files: std::collections::HashMap<&str, String> = std::collections::HashMap::new();
         for mutant in MUTANTS {
             mutant.scripts().expect(mutant.name);
+            for (file, from, to) in mutant.edits.iter().filter(|(file, ..)| script_of(file).is_none()) {
+                let text = files
+                    .entry(file)
+                    .or_insert_with(|| std::fs::read_to_string(core.join(file)).expect(file));
+                *text = edit(mutant.name, file, text, from, to).expect(mutant.name);
+            }
         }
     }
 
