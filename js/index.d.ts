@@ -339,7 +339,10 @@ export type CacheEvent =
       readonly type: "invalidation";
       readonly keys: readonly string[];
       readonly tags: readonly string[];
-      /** The path of the namespace that is ended as a whole, "" for everything under the prefix; `null` for none. */
+      /**
+       * The path of the namespace that is ended as a whole, as a short hash unless `debug` is set; "" for everything under the
+       * prefix; `null` for none.
+       */
       readonly namespace: string | null;
       readonly state: "applied" | "pending" | "refused";
       readonly reason: string | null;
