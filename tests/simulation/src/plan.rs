@@ -91,6 +91,7 @@ impl Plan {
         if narrow {
             chance.late_tags = rng.pick(&[0, 30, 70]).unwrap_or(0);
             chance.lose_request = rng.pick(&[0, 25]).unwrap_or(0);
+            chance.slow = rng.pick(&[0, 50]).unwrap_or(0);
             if rng.percent(30) {
                 // Stale values, kept while callbacks run that fail.
                 config.ttl = Millis::new(10);
