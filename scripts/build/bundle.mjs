@@ -11,11 +11,21 @@ import { once } from "./cache.mjs";
 
 /** The entries of the package, and what each leaves to its host. */
 const ENTRIES = [
-  { from: "js/workerd.ts", to: "dist/index.js", external: ["cloudflare:*"] },
-  { from: "js/node.ts", to: "dist/node.js", external: ["node:*"] },
+  { from: "js/workerd.ts", to: "index.js", external: ["cloudflare:*"] },
+  { from: "js/node.ts", to: "node.js", external: ["node:*"] },
 ];
-const TYPES = { from: "js/index.d.ts", to: "dist/index.d.ts" };
-const GLUE = "target/glue/leeward.js";
+const TYPES = { from: "js/index.d.ts", to: "index.d.ts" };
+
+/**
+ * Where bundles go, and for which core.
+ * @typedef {object} Variant
+ * @property {string} name of the step
+ * @property {string} glue
+ * @property {string} out folder
+ */
+
+/** @type {Variant} */
+const SHIPPED = { name: "bundle", glue: "target/glue/leeward.js", out: "dist" };
 
 /**
  * The module stays a file beside the bundle: workerd and wrangler compile it when they load the worker. esbuild's own
@@ -31,18 +41,20 @@ const besideTheBundle = {
 
 /**
  * Bundles what has changed since the last time.
+ * @param {Variant} [variant]
  * @returns {Promise<boolean>} whether anything had
  */
-export async function buildBundles() {
+export async function buildBundles({ name, glue, out } = SHIPPED) {
   const inputs = [
     "js",
-    GLUE,
+    glue,
     "package.json",
     "package-lock.json",
     "tsconfig.json",
     "scripts/build/bundle.mjs",
   ];
-  const step = { name: "bundle", inputs, outputs: [...ENTRIES.map((entry) => entry.to), TYPES.to] };
+  const outputs = [...ENTRIES, TYPES].map(({ to }) => `${out}/${to}`);
+  const step = { name, inputs, outputs };
   return once(step, async () => {
     say("build: bundling the driver (esbuild)");
     const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
@@ -52,7 +64,7 @@ export async function buildBundles() {
       const result = await build({
         absWorkingDir: ROOT,
         entryPoints: [from],
-        outfile: to,
+        outfile: `${out}/${to}`,
         bundle: true,
         format: "esm",
         platform: "neutral",
@@ -60,7 +72,7 @@ export async function buildBundles() {
         charset: "utf8",
         external,
         define: { LEEWARD_VERSION: JSON.stringify(version) },
-        alias: { "leeward-glue": join(ROOT, GLUE) },
+        alias: { "leeward-glue": join(ROOT, glue) },
         plugins: [besideTheBundle],
         legalComments: "none",
         logLevel: "silent",
@@ -69,6 +81,6 @@ export async function buildBundles() {
       const told = await formatMessages([...result.errors, ...result.warnings], { kind: "error" });
       if (told.length) throw new ScriptError(`${from} cannot be bundled\n${told.join("\n").trimEnd()}`);
     }
-    copyFileSync(join(ROOT, TYPES.from), join(ROOT, TYPES.to));
+    copyFileSync(join(ROOT, TYPES.from), join(ROOT, out, TYPES.to));
   });
 }

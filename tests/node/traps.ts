@@ -13,9 +13,20 @@ interface Home {
 /** What ends a call in place of the core. */
 export type Fail = (core: Core) => never;
 
+/** As if it had. */
 export const unreachable: Fail = () => {
   throw new WebAssembly.RuntimeError("unreachable");
 };
+
+/** Ways in which a core that was built for it can fail in earnest. */
+export const WAYS = ["panic", "trap", "overflow", "exhaust"] as const;
+
+export function inEarnest(how: (typeof WAYS)[number]): Fail {
+  return (core) => {
+    (core.fail as (how: string) => void).call(core, how);
+    throw new Error(`it has survived: ${how}`);
+  };
+}
 
 function homeOf({ symbol }: Isolate): Home {
   const home = (globalThis as unknown as Record<symbol, Home | undefined>)[symbol];
@@ -95,6 +106,13 @@ export interface Clock {
   set(to: number): void;
   /** From now on it moves by `advance` and `set` alone. */
   stop(): void;
+}
+
+/** The isolate's core. */
+export function coreOf(isolate: Isolate): object {
+  const core = homeOf(isolate).instance?.core;
+  if (core === undefined) throw new Error("the isolate has no core yet");
+  return core;
 }
 
 /** The process' clock, which the test moves on, a minute after that of the test before: its traps are long past. */
