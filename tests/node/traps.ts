@@ -7,7 +7,7 @@ const ASIDE = ["stats", "snapshot", "underWay", "__destroy_into_raw"];
 
 type Core = Record<string, unknown>;
 interface Home {
-  instance: { core: Core } | undefined;
+  instance: { core: Core; exports: object } | undefined;
 }
 
 /** What ends a call in place of the core. */
@@ -38,7 +38,8 @@ function wrap(core: Core, before: () => void): Core {
   return new Proxy(core, {
     get(target, name) {
       const member = target[name as string];
-      if (typeof member !== "function" || ASIDE.includes(name as string)) return member;
+      if (typeof member !== "function") return member;
+      if (ASIDE.includes(name as string)) return member.bind(target) as unknown;
       return (...args: unknown[]) => {
         before();
         return member.apply(target, args) as unknown;
@@ -108,11 +109,11 @@ export interface Clock {
   stop(): void;
 }
 
-/** The isolate's core. */
-export function coreOf(isolate: Isolate): object {
-  const core = homeOf(isolate).instance?.core;
-  if (core === undefined) throw new Error("the isolate has no core yet");
-  return core;
+/** The isolate's core, and the instance of the module that it lives in. */
+export function coreOf(isolate: Isolate): { core: object; exports: object } {
+  const { instance } = homeOf(isolate);
+  if (instance === undefined) throw new Error("the isolate has no core yet");
+  return { core: instance.core, exports: instance.exports };
 }
 
 /** The process' clock, which the test moves on, a minute after that of the test before: its traps are long past. */

@@ -13,8 +13,14 @@ const workerd = createRequire(import.meta.url)("workerd") as { default: string; 
 export const NEWEST = workerd.compatibilityDate;
 
 /** Read once: a build that is made meanwhile must not mix with this one. */
-const dist = (name: string) => readFileSync(new URL(`../../dist/${name}`, import.meta.url));
-const PACKAGE = { "leeward.js": dist("index.js"), "leeward.wasm": dist("leeward.wasm") };
+const file = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url));
+const PACKAGE = { "leeward.js": file("dist/index.js"), "leeward.wasm": file("dist/leeward.wasm") };
+/** The package with a core that can be told to fail. */
+const TRAPPING = "target/trapping/dist";
+export const TRAPPING_PACKAGE = {
+  "leeward.js": file(`${TRAPPING}/index.js`),
+  "leeward.wasm": file(`${TRAPPING}/leeward.wasm`),
+};
 
 /** Around every handler: marks in the log, which comes by another way than the answers, and later. */
 const MAIN = `import handler from "./worker.js";
@@ -36,6 +42,8 @@ export interface IsolateOptions {
   handler?: string;
   /** The runtime. Default the newest. */
   binary?: string;
+  /** Files of the package, in place of those that are published. */
+  files?: Partial<Record<keyof typeof PACKAGE, Uint8Array>>;
 }
 
 /** A request that is under way, on a socket of its own. */
@@ -70,7 +78,8 @@ export async function startIsolate(options: IsolateOptions = {}): Promise<Isolat
   const folder = mkdtempSync(join(tmpdir(), "leeward-isolate-"));
   const source = readFileSync(new URL(options.handler ?? "worker.ts", import.meta.url), "utf8");
   const handler = transformSync(source, { loader: "ts", format: "esm", target: "es2022" }).code;
-  for (const [name, content] of Object.entries({ ...PACKAGE, "main.js": MAIN, "worker.js": handler })) {
+  const files = { ...PACKAGE, ...options.files, "main.js": MAIN, "worker.js": handler };
+  for (const [name, content] of Object.entries(files)) {
     writeFileSync(join(folder, name), content);
   }
   const config = join(folder, "config.capnp");

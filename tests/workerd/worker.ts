@@ -161,16 +161,43 @@ function stateOf(visit: Visit, env: unknown): State {
   return { books, events: kept.events, stats, connection, underWay: underWay(), gone, unhandled };
 }
 
+interface Core {
+  underWay(): Iterable<number>;
+  [name: string]: unknown;
+}
+
 /** What every isolate has once is found as the package itself finds it. */
-function underWay(): number[] {
+function instances(): { core: Core; dead: boolean }[] {
   const symbols = Object.getOwnPropertySymbols(globalThis).filter((s) =>
     s.description?.startsWith("leeward@"),
   );
-  const isolates = globalThis as unknown as Record<
-    symbol,
-    { instance?: { core: { underWay(): Iterable<number> } } }
-  >;
-  return symbols.flatMap((symbol) => [...(isolates[symbol]?.instance?.core.underWay() ?? [])]);
+  const isolates = globalThis as unknown as Record<symbol, { instance?: { core: Core; dead: boolean } }>;
+  return symbols.flatMap((symbol) => isolates[symbol]?.instance ?? []);
+}
+
+function underWay(): number[] {
+  return instances().flatMap(({ core, dead }) => (dead ? [] : [...core.underWay()]));
+}
+
+/** Has the core, if it was built for it, fail in place of its `n`th call from now. */
+function failAt(n: number, how: string): void {
+  for (const instance of instances()) {
+    const { core } = instance;
+    let calls = 0;
+    instance.core = new Proxy(core, {
+      get(target, name) {
+        const member = target[name as string];
+        if (typeof member !== "function") return member;
+        return (...args: unknown[]) => {
+          calls += 1;
+          return ((calls === n ? target.fail : member) as (...args: unknown[]) => unknown).apply(
+            target,
+            calls === n ? [how] : args,
+          ) as unknown;
+        };
+      },
+    });
+  }
 }
 
 export default {
@@ -183,6 +210,10 @@ export default {
     if (pathname === "/shut") {
       open.clear();
       return new Response("shut");
+    }
+    if (pathname === "/fail") {
+      failAt(Number(searchParams.get("at")), searchParams.get("how") ?? "");
+      return new Response("armed");
     }
     const visit = (await request.json()) as Visit;
     if (pathname === "/state") return Response.json(stateOf(visit, env));
