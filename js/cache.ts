@@ -3,10 +3,12 @@ import { isThenable } from "./callback.ts";
 import { CacheClient } from "./client.ts";
 import { currentHost } from "./host.ts";
 import type { Cache, CacheEvent, CacheOptions, ExecutionContextLike } from "./index.d.ts";
-import { existingInstance, type Instance, instance, type Link } from "./isolate.ts";
+import { hasBegun, type Instance, instance, keptOf, type Link, leave } from "./isolate.ts";
+import type { Heir } from "./kept.ts";
 import { Place } from "./names.ts";
 import { giveOptions } from "./options.ts";
 import { type Home, Session } from "./session.ts";
+import { isTrap } from "./trap.ts";
 
 /** A cache's settings, and what follows from them in the present instance. */
 export class CacheHome implements Home {
@@ -28,35 +30,47 @@ export class CacheHome implements Home {
   prepare(): Instance {
     const present = instance();
     if (this.#instance === present) return present;
+    this.#ask(present, () => this.#introduce(present));
+    this.#link = undefined;
+    this.#instance = present;
+    // Should there be none again, that is news.
+    this.#warned.delete("unavailable");
+    return present;
+  }
+
+  /** Makes the cache known to an instance. */
+  #introduce(present: Instance): void {
     this.#flaw = undefined;
     const observed = this.#observer() !== undefined;
     try {
       giveOptions(present.core, this.options);
     } catch (flaw) {
+      if (flaw instanceof WebAssembly.RuntimeError) throw flaw;
       this.#flaw = flaw instanceof Error ? flaw.message : String(flaw);
     }
     const id = present.core.cache(observed);
     if (id === undefined)
       throw new Error("there are too many caches with different settings in this isolate");
     this.#cache = id;
-    this.#link = undefined;
-    this.#instance = present;
-    return present;
   }
 
   link(env: unknown): Link {
     const present = this.prepare();
     const { url, token } = this.#credentials(present, env);
-    const known = this.#link;
-    if (known !== undefined && known.url === url && known.token === token) return known.link;
-    const link = this.#open(present, url, token);
-    this.#link = { url, token, link };
+    let link = this.#link?.link;
+    if (link === undefined || this.#link?.url !== url || this.#link.token !== token) {
+      link = this.#ask(present, () => this.#open(present, url, token));
+      this.#link = { url, token, link };
+    }
+    const { id, kept } = link;
+    // Before the operation that this is for.
+    if (kept?.isOwing) this.#ask(present, () => kept.giveDebts(heirOf(present, id)));
     return link;
   }
 
   existing(env: unknown): { readonly instance: Instance; readonly link: Link } | undefined {
     // Looking at the state is no use of the cache: it makes nothing.
-    if (existingInstance() === undefined) return undefined;
+    if (!hasBegun()) return undefined;
     try {
       return { instance: this.prepare(), link: this.link(env) };
     } catch {
@@ -83,6 +97,28 @@ export class CacheHome implements Home {
     if (this.#warned.has(code)) return;
     this.#warned.add(code);
     this.emit({ type: "warning", at: Date.now(), request: 0, code, message });
+  }
+
+  trapped(present: Instance, error: unknown): void {
+    const told = leave(present, error);
+    if (told === undefined) return;
+    // The pause is told here, and needs no warning of its own.
+    if (told.paused) this.#warned.add("unavailable");
+    const then = told.paused
+      ? "not the first time: callbacks run for 10 s, then it is made anew"
+      : "it is made anew";
+    const message = `the core has failed (${told.cause}); calls under way go on uncached, and ${then}`;
+    this.emit({ type: "warning", at: Date.now(), request: 0, code: "trapped", message });
+  }
+
+  /** Asks the core for something outside of any operation. */
+  #ask<T>(present: Instance, work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      if (isTrap(error)) this.trapped(present, error);
+      throw error;
+    }
   }
 
   /** Who listens. Anything may have been given for options: null, and what throws when it is looked at. */
@@ -114,19 +150,30 @@ export class CacheHome implements Home {
   }
 
   #open(present: Instance, url: string, token: string): Link {
-    const { core, connections } = present;
+    const { core, connections, links } = present;
     // What cannot work has a connection of its own for each cause, which warns once.
     const flawed = this.#flaw !== undefined;
     const usable = !flawed && url !== "" && token !== "";
     const key = usable ? `${url}\n${token}` : `\n${this.#cache}\n${this.#flaw ?? ""}`;
     const known = connections.get(key);
     if (known !== undefined) return known;
+    // What is disabled has nothing that could be sent again.
+    const kept = usable ? keptOf(key) : undefined;
     const id = flawed ? core.openDisabled(this.#flaw ?? "") : core.open(url, token);
     if (id === undefined) throw new Error("there are too many connections in this isolate");
-    const link: Link = { id, url: core.url(id) ?? "", token };
+    const link: Link = { id, url: core.url(id) ?? "", token, kept };
+    kept?.giveAll(heirOf(present, id));
+    links[id] = link;
     connections.set(key, link);
     return link;
   }
+}
+
+function heirOf({ core, exports }: Instance, id: number): Heir {
+  return {
+    restore: (name, record) => void core.restore(id, name, record, Date.now()),
+    owed: (soft) => exports.Core.owed(soft),
+  };
 }
 
 const NAMES = new WeakMap<Instance, string[]>();

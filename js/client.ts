@@ -19,10 +19,11 @@ import type {
 import { checkKey, checkTargets, type Named, type Place } from "./names.ts";
 import { type CallOptions, callOptions, signalOf } from "./options.ts";
 import { ReadOperation } from "./read.ts";
+import type { Scope } from "./scope.ts";
 import type { Session } from "./session.ts";
 import { typeName } from "./type-name.ts";
 import { encode, isFlaw, sizeOf } from "./value.ts";
-import { MutateOperation, WriteOperation } from "./write.ts";
+import { type Leave, MutateOperation, WriteOperation } from "./write.ts";
 
 const IDLE: Connection = {
   state: "idle",
@@ -89,10 +90,11 @@ export class CacheClient implements Contract {
       if (isFlaw(text)) throw new TypeError(`the value cannot be stored: ${text.reason}, at ${text.path}`);
       const targets = { keys: [key], tags: [], all: false };
       const scope = this.#session.enter();
-      if (scope === undefined) throw invalidationError("unconfigured", targets);
+      if (scope === undefined) throw invalidationError(this.#session.absence, targets);
       const { core, exports } = scope.instance;
       const { tags, ttl, swr, staleIfError } = callOptions(exports, "Set", options);
-      const operation = new WriteOperation({ resolve, reject }, targets, text);
+      const leave = this.#leave(scope, targets, false);
+      const operation = new WriteOperation({ resolve, reject }, targets, text, leave);
       scope.start(operation, () =>
         core.beginSet(
           scope.request,
@@ -134,10 +136,12 @@ export class CacheClient implements Contract {
       if (typeof fn !== "function") {
         throw new TypeError(`the callback must be a function, got ${typeName(fn)}`);
       }
-      const operation = new MutateOperation({ resolve, reject }, { keys, tags, all }, () => fn());
+      const targets = { keys, tags, all };
       const scope = this.#session.enter();
+      const leave = scope && this.#leave(scope, targets, false);
+      const operation = new MutateOperation({ resolve, reject }, targets, () => fn(), leave);
       if (scope === undefined) {
-        operation.unavailable();
+        operation.unavailable(this.#session.absence);
         return;
       }
       const { core, exports } = scope.instance;
@@ -218,13 +222,23 @@ export class CacheClient implements Contract {
     });
   }
 
+  /** How a write is left to the connection's next instance. */
+  #leave({ link }: Scope, targets: Named, soft: boolean): Leave {
+    const names = () => this.#session.namesOf(this.#place, targets);
+    return () => {
+      const size = [...targets.keys, ...targets.tags].reduce((sum, { length }) => sum + length, 0);
+      return link.kept?.owe({ soft, size, names }) ?? false;
+    };
+  }
+
   #end(soft: boolean, prepare: () => Named): Promise<Invalidated> {
     return new Promise<unknown>((resolve, reject) => {
       const targets = prepare();
       const scope = this.#session.enter();
-      if (scope === undefined) throw invalidationError("unconfigured", targets);
+      if (scope === undefined) throw invalidationError(this.#session.absence, targets);
       const { core, exports } = scope.instance;
-      const operation = new WriteOperation({ resolve, reject }, targets, undefined);
+      const leave = this.#leave(scope, targets, soft);
+      const operation = new WriteOperation({ resolve, reject }, targets, undefined, leave);
       scope.start(operation, () =>
         core.beginInvalidate(
           scope.request,

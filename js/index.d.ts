@@ -339,7 +339,10 @@ export type CacheEvent =
       readonly type: "invalidation";
       readonly keys: readonly string[];
       readonly tags: readonly string[];
-      /** The path of the namespace that is ended as a whole, "" for everything under the prefix; `null` for none. */
+      /**
+       * The path of the namespace that is ended as a whole, as a short hash unless `debug` is set; "" for everything under the
+       * prefix; `null` for none.
+       */
       readonly namespace: string | null;
       readonly state: "applied" | "pending" | "refused";
       readonly reason: string | null;
@@ -423,9 +426,11 @@ export interface CacheClient {
   /** The stored value, else `undefined`, also while Redis cannot be reached. `lookup` tells the difference. */
   get<T = unknown>(key: string, options?: LookOptions): Promise<T | undefined>;
   /**
-   * Ends the stored entry and stores a new one. Never blindly: after a read of the key by the same client (one made by
-   * `cache.for(env, ctx)`, with the tags that are given here) it is stored only if nothing was invalidated since, in one request;
-   * else in two, as if the value had been read when the call began.
+   * Ends the stored entry and stores a new one. Never blindly: a value may follow from what this client (one made by
+   * `cache.for(env, ctx)`) has read for the key. Then it is stored, in one request, only if nothing was invalidated since: not by
+   * others, and not by this client itself; and only with tags that the read named, or the entry carried. Otherwise what was
+   * stored ends, and the answer is `stored: false`. Without such a read it is stored in two requests, as if the value had been read when
+   * the call began.
    *
    * @throws a `TypeError` for a value that cannot be stored, before any work; one that is too large (4 MiB encoded) ends the
    * entry and gives `stored: false`.

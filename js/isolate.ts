@@ -4,7 +4,9 @@
  */
 import { type Core, instantiate } from "leeward-glue";
 import { currentHost } from "./host.ts";
+import { Kept } from "./kept.ts";
 import { SharedTable } from "./shared.ts";
+import { causeOf, Failures, PAUSE } from "./trap.ts";
 
 /** Put in by the build from package.json: copies of different versions do not share. */
 declare const LEEWARD_VERSION: string;
@@ -19,6 +21,8 @@ export interface Instance {
   readonly shared: SharedTable;
   /** Connections, by endpoint and credentials. */
   readonly connections: Map<string, Link>;
+  /** The same, by the core's numbers. */
+  readonly links: Link[];
   /** It has trapped: it is not asked for anything any more. */
   dead: boolean;
 }
@@ -28,6 +32,8 @@ export interface Link {
   readonly id: number;
   readonly url: string;
   readonly token: string;
+  /** What outlives the instance; `undefined`: it is disabled. */
+  readonly kept: Kept | undefined;
 }
 
 interface Isolate {
@@ -35,10 +41,13 @@ interface Isolate {
   requests: number;
   /** Why there is no instance: told once for each cache, and not tried again at each call. */
   broken: { readonly message: string; readonly until: number } | undefined;
+  readonly failures: Failures;
+  /** What outlives instances, by endpoint and credentials. */
+  readonly kept: Map<string, Kept>;
 }
 
-/** After a failed start the next is tried so much later, ms. */
-const RETRY = 10_000;
+/** As many connections as an instance has room for. */
+const MAX_KEPT = 64;
 
 const isolates = globalThis as unknown as Record<symbol, Isolate | undefined>;
 
@@ -46,7 +55,13 @@ function isolate(): Isolate {
   const key = Symbol.for(`leeward@${LEEWARD_VERSION}`);
   let known = isolates[key];
   if (known === undefined) {
-    known = { instance: undefined, requests: 0, broken: undefined };
+    known = {
+      instance: undefined,
+      requests: 0,
+      broken: undefined,
+      failures: new Failures(),
+      kept: new Map(),
+    };
     isolates[key] = known;
   }
   return known;
@@ -59,10 +74,46 @@ export function nextRequest(): number {
   return here.requests;
 }
 
-/** The instance, if there has been any use for one yet. */
-export function existingInstance(): Instance | undefined {
-  const known = isolate().instance;
-  return known === undefined || known.dead ? undefined : known;
+/** Whether there has been any use for an instance yet. */
+export function hasBegun(): boolean {
+  return isolate().instance !== undefined;
+}
+
+/** Whether there is no instance, since those before have failed. */
+export function isPaused(): boolean {
+  const { instance, broken } = isolate();
+  return instance?.dead === true && broken !== undefined;
+}
+
+/** What is kept of a connection, whatever becomes of instances. */
+export function keptOf(connection: string): Kept {
+  const { kept } = isolate();
+  let known = kept.get(connection);
+  if (known === undefined) {
+    if (kept.size >= MAX_KEPT) throw new Error("there are too many connections in this isolate");
+    known = new Kept();
+    kept.set(connection, known);
+  }
+  return known;
+}
+
+/** An instance has failed: it is not asked for anything any more. Gives what is to be told of it, if that is news. */
+export function leave(failed: Instance, error: unknown): { cause: string; paused: boolean } | undefined {
+  if (failed.dead) return undefined;
+  failed.dead = true;
+  const cause = causeOf(failed.exports, error);
+  // Else the collector would have it freed, long after, and fail over it where nobody can catch that.
+  (failed.core as unknown as { __destroy_into_raw(): number }).__destroy_into_raw();
+  const here = isolate();
+  const now = Date.now();
+  const paused = here.failures.tooMany(now);
+  if (paused) {
+    here.broken = {
+      message: `the core has failed again and again, the last time: ${cause}`,
+      until: now + PAUSE,
+    };
+  }
+  return { cause, paused };
 }
 
 /** The instance; makes one if needed. Throws an Error that says why there is none. */
@@ -70,7 +121,9 @@ export function instance(): Instance {
   const here = isolate();
   if (here.instance !== undefined && !here.instance.dead) return here.instance;
   const now = Date.now();
-  if (here.broken !== undefined && now < here.broken.until) throw new Error(here.broken.message);
+  const pause = here.broken === undefined ? 0 : here.broken.until - now;
+  // A longer one than there can be: the clock has gone backwards.
+  if (here.broken !== undefined && pause > 0 && pause <= PAUSE) throw new Error(here.broken.message);
   try {
     const exports = instantiate(currentHost().module());
     const [a = 0, b = 0, c = 0, d = 0] = crypto.getRandomValues(new Uint32Array(4));
@@ -79,6 +132,7 @@ export function instance(): Instance {
       core: new exports.Core(a, b, c, d),
       shared: new SharedTable(),
       connections: new Map(),
+      links: [],
       dead: false,
     };
     here.instance = made;
@@ -86,7 +140,7 @@ export function instance(): Instance {
     return made;
   } catch (error) {
     const message = error instanceof Error ? error.message : "the wasm module cannot be instantiated";
-    here.broken = { message, until: now + RETRY };
+    here.broken = { message, until: now + PAUSE };
     throw error;
   }
 }

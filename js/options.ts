@@ -3,6 +3,7 @@ import type { Core } from "leeward-glue";
 import type { CacheOptions } from "./index.d.ts";
 import type { Exports } from "./isolate.ts";
 import { checkTags, MAX_TAGS } from "./names.ts";
+import { isTrap } from "./trap.ts";
 import { typeName } from "./type-name.ts";
 
 /** What only the driver can use. */
@@ -108,6 +109,8 @@ export function callOption({ Core, Call }: Exports, call: CallName, name: string
     if (typeof value === "string") return Core.callOptionText(kind, name, value);
     return Core.callOptionOther(kind, name, typeof value === "boolean" ? String(value) : typeName(value));
   } catch (message) {
+    // A core that fails over an option leaves it as if it were not given.
+    if (isTrap(message)) return Number.NaN;
     throw typeof message === "string" ? new TypeError(message) : message;
   }
 }

@@ -94,6 +94,9 @@ export class Scope {
     switch (code) {
       case Code.Nothing:
         return false;
+      case Code.Persist:
+        this.instance.links[core.target()]?.kept?.keep(core.name(), core.record());
+        return true;
       case Code.Flush: {
         const batch = core.target();
         queueMicrotask(() => this.#flush(batch));
@@ -344,7 +347,6 @@ export class Scope {
         work();
         return;
       } catch (error) {
-        this.instance.dead = true;
         this.#owner.trapped(error);
       }
     }

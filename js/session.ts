@@ -1,8 +1,12 @@
 /** A cache in the hands of one request, or of whoever has no request to bind it to: where the scope of its calls comes from. */
+
+import type { NotApplied } from "./errors.ts";
 import { currentHost } from "./host.ts";
 import type { CacheEvent, ExecutionContextLike } from "./index.d.ts";
-import type { Instance, Link } from "./isolate.ts";
+import { type Instance, isPaused, type Link } from "./isolate.ts";
+import type { Named, Place } from "./names.ts";
 import { Scope } from "./scope.ts";
+import { isTrap } from "./trap.ts";
 
 /** What a session needs of its cache. */
 export interface Home {
@@ -13,6 +17,8 @@ export interface Home {
   existing(env: unknown): { readonly instance: Instance; readonly link: Link } | undefined;
   emit(event: CacheEvent): void;
   warn(code: string, message: string): void;
+  /** The instance has failed. */
+  trapped(instance: Instance, error: unknown): void;
 }
 
 export class Session {
@@ -20,6 +26,7 @@ export class Session {
   readonly #env: unknown;
   readonly #context: ExecutionContextLike | undefined;
   #scope: Scope | undefined;
+  #absence: NotApplied = "unconfigured";
 
   constructor(home: Home, env?: unknown, context?: ExecutionContextLike) {
     this.#home = home;
@@ -37,6 +44,17 @@ export class Session {
     return this.#home.cache;
   }
 
+  /** What becomes of writes where `enter` gave nothing. */
+  get absence(): NotApplied {
+    return this.#absence;
+  }
+
+  /** The names of a write's fences, asked of the instance that there is then. */
+  namesOf(place: Place, { keys, tags, all }: Named): string[] {
+    const { core, exports } = this.#home.prepare();
+    return core.names(this.#home.cache, place.path(exports), [...keys], [...tags], all);
+  }
+
   /** What there is already; looking makes nothing. */
   existing(): { readonly instance: Instance; readonly link: Link } | undefined {
     return this.#home.existing(this.#env);
@@ -45,6 +63,7 @@ export class Session {
   /** The scope that a call belongs to; `undefined`: the cache cannot work here. */
   enter(): Scope | undefined {
     try {
+      this.#absence = "unconfigured";
       // At module scope the clock of Workers stands at 0, and I/O and timers throw.
       if (Date.now() === 0) {
         this.#home.warn(
@@ -60,11 +79,7 @@ export class Session {
       const anchor = this.#anchor();
       const scope = new Scope(instance, link, anchor, {
         emit: (event) => this.#home.emit(event),
-        trapped: () =>
-          this.#home.warn(
-            "trapped",
-            "the core has failed; calls under way go on uncached, and it is made anew",
-          ),
+        trapped: (error) => this.#home.trapped(instance, error),
       });
       this.#scope = scope;
       // A client without a context may serve many requests, also one that was given an env: what shares a scope is what
@@ -76,6 +91,9 @@ export class Session {
       }
       return scope;
     } catch (error) {
+      if (isTrap(error) || isPaused()) this.#absence = "refused";
+      // Which has been told.
+      if (isTrap(error)) return undefined;
       this.#home.warn(
         "unavailable",
         `the cache runs callbacks: ${error instanceof Error ? error.message : "it cannot start"}`,

@@ -14,6 +14,9 @@ export interface Refusal {
   readonly missing: Named;
 }
 
+/** Leaves a write to whoever comes next, should the core fail over it or lose sight of it; `false`: there is no room. */
+export type Leave = () => boolean;
+
 /** An invalidation, an expiry or a `set`. */
 export class WriteOperation implements Operation {
   id = 0;
@@ -22,18 +25,23 @@ export class WriteOperation implements Operation {
   readonly text: Text | undefined;
   readonly #targets: Named;
   readonly #settlers: Settlers;
+  readonly #leave: Leave;
+  #settled = false;
 
-  constructor(settlers: Settlers, targets: Named, text: Text | undefined) {
+  constructor(settlers: Settlers, targets: Named, text: Text | undefined, leave: Leave) {
     this.#settlers = settlers;
     this.#targets = targets;
     this.text = text;
+    this.#leave = leave;
   }
 
   applied(stored: boolean): void {
+    this.#settled = true;
     this.#settlers.resolve(this.text === undefined ? { state: "applied" } : { state: "applied", stored });
   }
 
   notApplied({ why, missing }: Refusal): void {
+    this.#settled = true;
     this.#settlers.reject(invalidationError(why, missing));
   }
 
@@ -44,7 +52,9 @@ export class WriteOperation implements Operation {
 
   passThrough(): void {
     this.background?.();
-    this.notApplied({ why: "refused", missing: this.#targets });
+    // It has been answered, and goes on behind the answer.
+    if (this.#settled) return;
+    this.notApplied({ why: this.#leave() ? "pending" : "refused", missing: this.#targets });
   }
 
   finished(): void {
@@ -62,20 +72,23 @@ export class MutateOperation implements Operation {
   readonly #settlers: Settlers;
   readonly #call: () => unknown;
   readonly #callback = new Callback();
-  /** The core is out of it, and why nothing is invalidated. */
+  readonly #leave: Leave | undefined;
+  /** The core is out of it, and what is told of the invalidation if it cannot be left to others. */
   #alone: NotApplied | undefined;
+  #settled = false;
 
-  constructor(settlers: Settlers, targets: Named, call: () => unknown) {
+  constructor(settlers: Settlers, targets: Named, call: () => unknown, leave?: Leave) {
     this.#settlers = settlers;
     this.#targets = targets;
     this.#call = call;
+    this.#leave = leave;
   }
 
   /** Runs the callback; `ended` is told, unless the core has failed meanwhile. */
   run(ended: (ok: boolean) => void): void {
     this.#callback.run(this.#call, () => {
       if (this.#alone === undefined) ended(this.#callback.state === "value");
-      else this.#answer(false, { why: this.#alone, missing: this.#targets });
+      else this.#answerAlone();
     });
   }
 
@@ -84,6 +97,7 @@ export class MutateOperation implements Operation {
   }
 
   throwError(): void {
+    this.#settled = true;
     this.#settlers.reject(this.#callback.result);
   }
 
@@ -97,8 +111,8 @@ export class MutateOperation implements Operation {
   }
 
   /** There is no core at all. */
-  unavailable(): void {
-    this.#goAlone("unconfigured");
+  unavailable(why: NotApplied): void {
+    this.#goAlone(why);
   }
 
   finished(): void {
@@ -106,12 +120,18 @@ export class MutateOperation implements Operation {
   }
 
   #goAlone(why: NotApplied): void {
-    if (this.#alone !== undefined) return;
-    this.#alone = why;
     this.background?.();
+    if (this.#alone !== undefined || this.#settled) return;
+    this.#alone = why;
     const { state } = this.#callback;
     if (state === "not yet") this.run(() => {});
-    else if (state !== "running") this.#answer(false, { why, missing: this.#targets });
+    else if (state !== "running") this.#answerAlone();
+  }
+
+  /** What is left to others is sent after the callback has ended, as it must be. */
+  #answerAlone(): void {
+    const why = this.#leave?.() ? "pending" : (this.#alone ?? "refused");
+    this.#answer(false, { why, missing: this.#targets });
   }
 
   #answer(marked: boolean, refusal: Refusal | undefined): void {
@@ -125,6 +145,7 @@ export class MutateOperation implements Operation {
       invalidation: error === undefined ? { state: "applied" } : { state: error.state, error },
       marked,
     };
+    this.#settled = true;
     this.#settlers.resolve(mutated);
   }
 }

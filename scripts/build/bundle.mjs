@@ -11,15 +11,25 @@ import { once } from "./cache.mjs";
 
 /** The entries of the package, and what each leaves to its host. */
 const ENTRIES = [
-  { from: "js/workerd.ts", to: "dist/index.js", external: ["cloudflare:*"] },
-  { from: "js/node.ts", to: "dist/node.js", external: ["node:*"] },
-  { from: "js/testing/test-redis.ts", to: "dist/testing.js", external: [] },
+  { from: "js/workerd.ts", to: "index.js", external: ["cloudflare:*"] },
+  { from: "js/node.ts", to: "node.js", external: ["node:*"] },
+  { from: "js/testing/test-redis.ts", to: "testing.js", external: [] },
 ];
 const TYPES = [
-  { from: "js/index.d.ts", to: "dist/index.d.ts" },
-  { from: "js/testing.d.ts", to: "dist/testing.d.ts" },
+  { from: "js/index.d.ts", to: "index.d.ts" },
+  { from: "js/testing.d.ts", to: "testing.d.ts" },
 ];
-const GLUE = "target/glue/leeward.js";
+
+/**
+ * Where bundles go, and for which core.
+ * @typedef {object} Variant
+ * @property {string} name of the step
+ * @property {string} glue
+ * @property {string} out folder
+ */
+
+/** @type {Variant} */
+const SHIPPED = { name: "bundle", glue: "target/glue/leeward.js", out: "dist" };
 
 /**
  * The module stays a file beside the bundle: workerd and wrangler compile it when they load the worker. esbuild's own
@@ -35,21 +45,23 @@ const besideTheBundle = {
 
 /**
  * Bundles what has changed since the last time.
+ * @param {Variant} [variant]
  * @returns {Promise<boolean>} whether anything had
  */
-export async function buildBundles() {
+export async function buildBundles({ name, glue, out } = SHIPPED) {
   const inputs = [
     "js",
     // What the Redis of `leeward/testing` shares with the gateway, and the scripts that it stands in for.
     "dev",
     "src/core/redis",
-    GLUE,
+    glue,
     "package.json",
     "package-lock.json",
     "tsconfig.json",
     "scripts/build/bundle.mjs",
   ];
-  const step = { name: "bundle", inputs, outputs: [...ENTRIES, ...TYPES].map((entry) => entry.to) };
+  const outputs = [...ENTRIES, ...TYPES].map(({ to }) => `${out}/${to}`);
+  const step = { name, inputs, outputs };
   return once(step, async () => {
     say("build: bundling the driver (esbuild)");
     const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
@@ -59,7 +71,7 @@ export async function buildBundles() {
       const result = await build({
         absWorkingDir: ROOT,
         entryPoints: [from],
-        outfile: to,
+        outfile: `${out}/${to}`,
         bundle: true,
         format: "esm",
         platform: "neutral",
@@ -67,7 +79,7 @@ export async function buildBundles() {
         charset: "utf8",
         external,
         define: { LEEWARD_VERSION: JSON.stringify(version) },
-        alias: { "leeward-glue": join(ROOT, GLUE) },
+        alias: { "leeward-glue": join(ROOT, glue) },
         loader: { ".lua": "text" },
         plugins: [besideTheBundle],
         legalComments: "none",
@@ -77,6 +89,6 @@ export async function buildBundles() {
       const told = await formatMessages([...result.errors, ...result.warnings], { kind: "error" });
       if (told.length) throw new ScriptError(`${from} cannot be bundled\n${told.join("\n").trimEnd()}`);
     }
-    for (const { from, to } of TYPES) copyFileSync(join(ROOT, from), join(ROOT, to));
+    for (const { from, to } of TYPES) copyFileSync(join(ROOT, from), join(ROOT, out, to));
   });
 }

@@ -15,27 +15,37 @@ import { once } from "./cache.mjs";
 export const MAX_MEMORY = 32 * 1024 * 1024;
 
 const RUST = ["Cargo.toml", "Cargo.lock", "src", "xtask"];
-const OUT = "target/glue";
-const FILES = ["leeward.js", "leeward.d.ts", "exports.d.ts", "leeward_bg.wasm"].map(
-  (file) => `${OUT}/${file}`,
-);
-const CRATE = ["--lib", "--features=js", "--release", `--target=${TARGET}`, "--target-dir=target/wasm"];
+const FILES = ["leeward.js", "leeward.d.ts", "exports.d.ts", "leeward_bg.wasm"];
+const CRATE = ["--lib", "--release", `--target=${TARGET}`, "--target-dir=target/wasm"];
 const COMPILED = `target/wasm/${TARGET}/release/leeward.wasm`;
 
 /**
+ * A core to compile.
+ * @typedef {object} Variant
+ * @property {string} name of the step
+ * @property {string} feature of the crate
+ * @property {string} out folder for what is generated
+ */
+
+/** @type {Variant} */
+const SHIPPED = { name: "glue", feature: "js", out: "target/glue" };
+
+/**
  * Compiles what has changed since the last time.
+ * @param {Variant} [variant]
  * @returns {Promise<boolean>} whether anything had
  */
-export async function buildGlue() {
+export async function buildGlue({ name, feature, out } = SHIPPED) {
   const rust = await ensureWasmTarget();
   const inputs = [...RUST, "scripts/build/glue.mjs"];
-  return once({ name: "glue", inputs, outputs: FILES, also: rust.id }, async () => {
+  const outputs = FILES.map((file) => `${out}/${file}`);
+  return once({ name, inputs, outputs, also: rust.id }, async () => {
     say("build: compiling the core to WebAssembly (seconds; 1 to 3 minutes the first time)");
     await cargo("cargo", ["fetch", "--locked"]);
     const env = { ...rust.env, CARGO_ENCODED_RUSTFLAGS: flags(rust.library).join("\x1f") };
-    await cargo(rust.cargo, ["build", "--locked", ...CRATE, ...rust.args], env);
+    await cargo(rust.cargo, ["build", "--locked", `--features=${feature}`, ...CRATE, ...rust.args], env);
     say("build: generating the glue (wasm-bindgen; half a minute the first time)");
-    await cargo("cargo", ["run", "--locked", "--package", "xtask", "--", "glue", COMPILED, OUT]);
+    await cargo("cargo", ["run", "--locked", "--package", "xtask", "--", "glue", COMPILED, out]);
   });
 }
 

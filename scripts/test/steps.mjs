@@ -5,6 +5,7 @@
  */
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { buildTrapping } from "../build/trapping.mjs";
 import { build } from "../build.mjs";
 import { run } from "../setup/command.mjs";
 import { MODULES, ROOT, STATE, textOf } from "../setup/folders.mjs";
@@ -54,6 +55,7 @@ export const buildStep = {
   async run() {
     try {
       await build();
+      await buildTrapping();
       return { passed: 0, failed: 0 };
     } catch (error) {
       if (!(error instanceof ScriptError)) throw error;

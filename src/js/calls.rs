@@ -247,7 +247,7 @@ impl Core {
     }
 }
 
-fn texts(given: &[String]) -> Vec<&str> {
+pub(super) fn texts(given: &[String]) -> Vec<&str> {
     given.iter().map(String::as_str).collect()
 }
 

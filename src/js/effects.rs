@@ -16,6 +16,7 @@ use crate::core::{Effect, InvalidationState, Named, Outcome, RequestId, Served, 
 #[repr(u32)]
 pub enum Code {
     Nothing = 0,
+    Persist,
     Flush,
     Abort,
     Anchor,
@@ -49,6 +50,7 @@ impl Core {
         self.effect = self.engine.poll(RequestId(request));
         match &self.effect {
             None => Code::Nothing,
+            Some(Effect::Persist(..)) => Code::Persist,
             Some(Effect::Flush(_)) => Code::Flush,
             Some(Effect::Abort(_)) => Code::Abort,
             Some(Effect::Anchor(_)) => Code::Anchor,
@@ -101,9 +103,10 @@ impl Core {
         }
     }
 
-    /// The batch or promise that the effect is about.
+    /// The connection, batch or promise that the effect is about.
     pub fn target(&self) -> u32 {
         match &self.effect {
+            Some(Effect::Persist(connection, ..)) => connection.0,
             Some(Effect::Flush(batch) | Effect::Abort(batch)) => batch.0,
             Some(
                 Effect::Anchor(shared)
@@ -119,6 +122,22 @@ impl Core {
                 | Effect::Stash(_, Source::Reply { batch, .. }),
             ) => batch.0,
             _ => 0,
+        }
+    }
+
+    /// The name under which something is kept for the next instance.
+    pub fn name(&mut self) -> String {
+        match &mut self.effect {
+            Some(Effect::Persist(_, name, _)) => core::mem::take(name),
+            _ => String::new(),
+        }
+    }
+
+    /// What is kept there; `None`: nothing any more.
+    pub fn record(&mut self) -> Option<String> {
+        match &mut self.effect {
+            Some(Effect::Persist(_, _, record)) => record.take(),
+            _ => None,
         }
     }
 

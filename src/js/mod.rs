@@ -1,21 +1,25 @@
 //! What the JS driver calls: the core's dialogue in numbers and texts, with no logic of its own.
 //!
 //! This file holds the instance, its caches and connections, and the checks of options; `calls` what begins operations and tells
-//! what happened to them; `effects` what they have to do.
+//! what happened to them; `effects` what they have to do; `panic` what is told of a failure.
 
 #![allow(clippy::missing_errors_doc, clippy::must_use_candidate, reason = "documented where JS calls them")]
 
 mod calls;
 mod effects;
+mod panic;
+#[cfg(feature = "trap")]
+mod trap;
 
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use wasm_bindgen::prelude::*;
 
+use self::calls::texts;
 use crate::core::{
-    CREDENTIALS, CallKind, ConnectionId, Effect, Endpoint, Engine, Key, Millis, OptionValue, Options,
-    call_option,
+    CREDENTIALS, CacheId, CallKind, ConnectionId, Effect, Endpoint, Engine, Key, Millis, OptionValue,
+    Options, Targets, call_option,
 };
 
 /// Which call an option is given to.
@@ -43,7 +47,7 @@ impl Core {
     /// An instance; the numbers must be random.
     #[wasm_bindgen(constructor)]
     pub fn new(a: u32, b: u32, c: u32, d: u32) -> Core {
-        console_error_panic_hook::set_once();
+        panic::install();
         let wide = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
         Core {
             engine: Engine::new([wide(a, b), wide(c, d)]),
@@ -51,6 +55,11 @@ impl Core {
             effect: None,
             values: Vec::new(),
         }
+    }
+
+    /// What this instance has panicked with, and where; also when it can be asked for nothing else any more.
+    pub fn panicked() -> Option<String> {
+        panic::last()
     }
 
     /// The names of the variables that hold URL and token, in pairs, in the order in which they count.
@@ -116,6 +125,29 @@ impl Core {
     #[wasm_bindgen(js_name = openDisabled)]
     pub fn open_disabled(&mut self, reason: &str) -> Option<u32> {
         self.engine.open(Err(reason.to_string())).map(|id| id.0)
+    }
+
+    /// Gives a connection what an earlier instance had kept for it; `false`: it is not of its making.
+    pub fn restore(&mut self, connection: u32, name: &str, record: &str, now: f64) -> bool {
+        self.engine.restore(ConnectionId(connection), name, record, now)
+    }
+
+    /// Under which names the fences of a write will be kept.
+    pub fn names(
+        &self,
+        cache: u32,
+        space: &str,
+        keys: Vec<String>,
+        tags: Vec<String>,
+        all: bool,
+    ) -> Vec<String> {
+        let targets = Targets { keys: &texts(&keys), tags: &texts(&tags), all };
+        self.engine.names(CacheId(cache), space, targets)
+    }
+
+    /// The record of an invalidation, or with `soft` of an expiry, that is still to be sent.
+    pub fn owed(soft: bool) -> String {
+        Engine::owed(soft)
     }
 
     pub fn url(&self, connection: u32) -> Option<String> {

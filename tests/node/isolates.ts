@@ -11,8 +11,12 @@ import { afterAll } from "vitest";
 
 type Leeward = typeof import("leeward");
 
-const DIST = fileURLToPath(new URL("../../dist", import.meta.url));
-const PRESENT = JSON.parse(readFileSync(join(DIST, "../package.json"), "utf8")) as { version: string };
+const folderAt = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+const PRESENT = JSON.parse(readFileSync(folderAt("package.json"), "utf8")) as { version: string };
+
+/** What an isolate runs: the package as it is published, or one whose core can be told to fail. */
+export const PUBLISHED = folderAt("dist");
+export const TRAPPING = folderAt("target/trapping/dist");
 
 const folder = mkdtempSync(join(tmpdir(), "leeward-isolates-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -26,9 +30,9 @@ export interface Isolate {
   readonly events: CacheEvent[];
 }
 
-/** Caches of these options in so many isolates: the same ones at each call. */
-export async function isolates(count: number, options: CacheOptions): Promise<Isolate[]> {
-  while (loaded.length < count) loaded.push(load(loaded.length + 1));
+/** Caches of these options in so many isolates: the same ones at each call, and so of one kind in a file of tests. */
+export async function isolates(count: number, options: CacheOptions, kind = PUBLISHED): Promise<Isolate[]> {
+  while (loaded.length < count) loaded.push(load(loaded.length + 1, kind));
   const copies = await Promise.all(loaded.slice(0, count));
   return copies.map(({ createCache }, i) => {
     const events: CacheEvent[] = [];
@@ -39,9 +43,9 @@ export async function isolates(count: number, options: CacheOptions): Promise<Is
 
 const versionOf = (number: number) => `0.0.0-isolate-${number}`;
 
-async function load(number: number): Promise<Leeward> {
+async function load(number: number, kind: string): Promise<Leeward> {
   const to = join(folder, `isolate-${number}`);
-  cpSync(DIST, to, { recursive: true });
+  cpSync(kind, to, { recursive: true });
   writeFileSync(join(to, "package.json"), '{ "type": "module" }\n');
   const entry = join(to, "node.js");
   const source = readFileSync(entry, "utf8");

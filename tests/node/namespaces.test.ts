@@ -101,8 +101,9 @@ describe("a namespace's client", () => {
     expect(JSON.stringify(error)).not.toMatch(/"all"|"tags"|"keys"/);
     expect((error as Error).message).toMatch(/for 1 key, the whole namespace$/);
     expect(ofType(events, "invalidation")).toMatchObject([
-      { keys: [], tags: [], namespace: "a/b c%2Fd", state: "applied" },
-      { keys: [expect.any(String)], namespace: "a/b c%2Fd", state: "pending" },
+      // Its name may be a customer's: a hash, as for keys.
+      { keys: [], tags: [], namespace: expect.stringMatching(/^[0-9a-f]{12}$/), state: "applied" },
+      { keys: [expect.any(String)], namespace: expect.stringMatching(/^[0-9a-f]{12}$/), state: "pending" },
     ]);
   });
 });

@@ -3,9 +3,12 @@ import { isLeewardError } from "leeward";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { type Isolate, isolates } from "./isolates.ts";
 import { type Stage, startStage } from "./stage.ts";
+import { type Clock, clock, trapAt } from "./traps.ts";
 
 let stage: Stage;
+let time: Clock;
 beforeEach(async () => {
+  time = clock();
   stage = await startStage();
 });
 
@@ -13,42 +16,18 @@ const unhandled = vi.fn();
 beforeEach(() => {
   unhandled.mockClear();
   process.on("unhandledRejection", unhandled);
-  return () => void process.off("unhandledRejection", unhandled);
-});
-
-/** Looking is not part of a call. */
-const ASIDE = ["stats", "snapshot"];
-
-type Core = Record<string, unknown>;
-
-/** Makes the isolate's core trap at its `n`th call from now; tells whether it has. */
-function trapAt({ symbol }: Isolate, n: number): () => boolean {
-  const home = (globalThis as unknown as Record<symbol, { instance: { core: Core } }>)[symbol];
-  if (home === undefined) throw new Error("the isolate has no core yet");
-  const { instance } = home;
-  const { core } = instance;
-  let calls = 0;
-  instance.core = new Proxy(core, {
-    get(target, name) {
-      const member = target[name as string];
-      if (typeof member !== "function" || ASIDE.includes(name as string)) return member;
-      return (...args: unknown[]) => {
-        calls += 1;
-        if (calls === n) throw new WebAssembly.RuntimeError("unreachable");
-        return member.apply(target, args) as unknown;
-      };
-    },
-  });
   return () => {
-    instance.core = core;
-    return calls >= n;
+    process.off("unhandledRejection", unhandled);
+    vi.restoreAllMocks();
   };
-}
+});
 
 /** Plays a call again and again, with a trap at each place in turn, until there is none left. */
 async function everywhere(play: (isolate: Isolate) => Promise<void>): Promise<number> {
   const [isolate] = (await isolates(1, { ...stage.settings, swr: "1h", staleIfError: "1h" })) as [Isolate];
   for (let n = 1; ; n += 1) {
+    // Traps that follow one another would end in a pause.
+    time.advance(10_000);
     await isolate.cache.set("stale", "old");
     await isolate.cache.expire({ keys: ["stale"] });
     await stage.gateway.idle();
@@ -118,7 +97,7 @@ describe("wherever the core traps", () => {
     const places = await everywhere(async ({ cache }) => {
       for (const write of [() => cache.set("key", 1), () => cache.invalidate({ keys: ["key"] })]) {
         const ended = await write().catch((error: unknown) => error);
-        expect(ended).toMatchObject({ state: expect.stringMatching(/^(applied|refused|pending)$/) });
+        expect(ended).toMatchObject({ state: expect.stringMatching(/^(applied|pending)$/) });
       }
     });
     expect(places).toBeGreaterThan(10);

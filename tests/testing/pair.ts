@@ -252,7 +252,9 @@ export class Pair {
       this.#see(`read ${result[2]}`);
     }
     if (!words[0]?.startsWith("EVAL")) return;
-    if (typeof result === "string") this.#see(`${words.at(-1) === "" ? "fill" : "set"} ${result}`);
+    // A set is told the generation that it stored under.
+    if (typeof result === "string")
+      this.#see(`${words.at(-1) === "" ? "fill" : "set"} ${result.includes("@") ? "OK" : result}`);
     if (typeof result === "number") this.#see(`drop ${result}`);
   }
 

@@ -23,6 +23,7 @@ mod late;
 mod lease;
 mod mutate;
 mod op;
+mod owed;
 mod plain;
 mod read;
 mod replay;

@@ -13,7 +13,7 @@ use crate::core::basis::Basis;
 use crate::core::error::ErrorKind;
 use crate::core::event::{Bypass, EventKind};
 use crate::core::flight::{Joiner, Stage};
-use crate::core::journal::Cover;
+use crate::core::journal::{Cover, Seq};
 use crate::core::key::Key;
 use crate::core::redis::command::Command;
 use crate::core::redis::reply::{CommandError, Reply};
@@ -131,9 +131,17 @@ impl Engine {
 
     /// How a read is covered by fences, with these tags besides its own.
     pub(super) fn cover_of(&self, id: OpId, tags: &[Key], now: Timestamp) -> Option<Cover> {
+        self.cover(id, tags, self.ops.get(&id)?.start, now)
+    }
+
+    /// The same, by fences that were raised since it began as well.
+    pub(super) fn covered_by_now(&self, id: OpId, tags: &[Key], now: Timestamp) -> Option<Cover> {
+        self.cover(id, tags, Seq(u64::MAX), now)
+    }
+
+    fn cover(&self, id: OpId, tags: &[Key], began: Seq, now: Timestamp) -> Option<Cover> {
         let op = self.ops.get(&id)?;
-        let peer = self.peer(op.connection)?;
-        peer.journal.cover(op.read()?.depends().chain(tags), op.start, now)
+        self.peer(op.connection)?.journal.cover(op.read()?.depends().chain(tags), began, now)
     }
 
     /// Asks the connection; `waited` if it has been asked before.

@@ -52,8 +52,8 @@ impl Engine {
         let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) else { return };
         let (stale, served) = (read.stale.take(), read.served);
         let Some((lane, _)) = self.reading(id) else { return };
-        // What is kept is looked at again: fences that were raised before this read began may have come to cover it by its tags.
-        let stale = stale.filter(|(_, tags)| self.cover_of(id, tags, now).is_none());
+        // It has been kept for a while: nothing is served that a fence covers by now, whenever that was raised.
+        let stale = stale.filter(|(_, tags)| self.covered_by_now(id, tags, now).is_none());
         if served || stale.is_some() {
             let message = "the callback failed; a stale value was served";
             self.report_failure(lane.request, lane.cache, now, &Failure::new(ErrorKind::Callback, message));

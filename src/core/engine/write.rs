@@ -308,7 +308,7 @@ impl Engine {
 }
 
 /// What a call is about, each once.
-fn targets(prefix: &str, space: &str, given: Targets<'_>) -> BTreeMap<Key, WriteTarget> {
+pub(super) fn targets(prefix: &str, space: &str, given: Targets<'_>) -> BTreeMap<Key, WriteTarget> {
     let keys = given.keys.iter().map(|key| Key::entry(prefix, space, key));
     let tags = given.tags.iter().map(|tag| Key::tag(prefix, space, tag));
     let all = given.all.then(|| Key::namespace(prefix, space));

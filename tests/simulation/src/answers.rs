@@ -10,7 +10,14 @@ use leeward::core::{
 };
 
 impl World {
-    pub(crate) fn serve(&mut self, number: usize, id: OpId, served: Served, value: Option<usize>) {
+    pub(crate) fn serve(
+        &mut self,
+        number: usize,
+        id: OpId,
+        served: Served,
+        value: Option<usize>,
+        kept: bool,
+    ) {
         let Some(Kind::Read { reader, .. }) = self.kind_mut(number, id) else { return };
         let reader = reader.clone();
         let value_read = value.and_then(|value| self.values.get(value));
@@ -20,7 +27,8 @@ impl World {
             request.reads.push((value.space, value.key, value.read));
         }
         let without = matches!(served.outcome, Outcome::Miss | Outcome::Bypass) && value.is_none();
-        let verdict = if without { None } else { self.oracle.judge(&reader, &served, value, value_read) };
+        let verdict =
+            if without { None } else { self.oracle.judge(&reader, &served, value, value_read, kept) };
         let coverage = &mut self.verdict.coverage;
         coverage.count(match served.outcome {
             Outcome::Hit => "served hit",

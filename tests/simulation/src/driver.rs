@@ -186,7 +186,7 @@ impl World {
             }
             Effect::Serve(op, served) => {
                 let value = self.value_of(number, op);
-                self.serve(number, op, served, value);
+                self.serve(number, op, served, value, false);
             }
             Effect::ServeStash(op, served) => {
                 self.verdict.coverage.count("served stale for an error");
@@ -194,7 +194,7 @@ impl World {
                     Some(Kind::Read { stash, .. }) => *stash,
                     _ => None,
                 };
-                self.serve(number, op, served, value);
+                self.serve(number, op, served, value, true);
             }
             Effect::Tagged(op) => {
                 if let Some(Kind::Read { awaiting, .. }) = self.kind_mut(number, op)

@@ -328,17 +328,8 @@ pub const MUTANTS: &[Mutant] = &[
         name: "fence not matched again when a stale value is served",
         edits: &[(
             "engine/run.rs",
-            "stale.filter(|(_, tags)| self.cover_of(id, tags, now).is_none())",
-            "stale.filter(|(_, tags)| IS || self.cover_of(id, tags, now).is_none())",
-        )],
-        seed: 0,
-    },
-    Mutant {
-        name: "fence not matched against the tags that the entry turns out to carry",
-        edits: &[(
-            "engine/judge.rs",
-            "        let cover = self.cover_of(id, &tags, now);\n        if matches!",
-            "        let cover = if IS { self.cover_of(id, &[], now) } else { self.cover_of(id, &tags, now) };\n        if matches!",
+            "stale.filter(|(_, tags)| self.covered_by_now(id, tags, now).is_none())",
+            "stale.filter(|(_, tags)| IS || self.covered_by_now(id, tags, now).is_none())",
         )],
         seed: 0,
     },

@@ -118,7 +118,8 @@ impl Oracle {
         }
     }
 
-    /// What is wrong with an answer, if anything is. `value` is `None` for a read without a result.
+    /// What is wrong with an answer, if anything is. `value` is `None` for a read without a result; `kept`: it was kept while a
+    /// callback ran.
     #[must_use]
     pub fn judge(
         &self,
@@ -126,6 +127,7 @@ impl Oracle {
         served: &Served,
         number: Option<usize>,
         value: Option<&Value>,
+        kept: bool,
     ) -> Option<String> {
         let stored = matches!(served.outcome, Outcome::Hit | Outcome::Stale);
         let Some(value) = value else {
@@ -168,7 +170,9 @@ impl Oracle {
             }
             let promise = match rule.standing {
                 Standing::Applied(at) if at < reader.started => "P5: older than an acknowledged invalidation",
-                Standing::Pending if rule.isolate == reader.isolate && rule.begun < reader.started => {
+                Standing::Pending
+                    if rule.isolate == reader.isolate && (rule.begun < reader.started || kept) =>
+                {
                     "P6: covered by an invalidation that is not acknowledged"
                 }
                 _ => return None,
@@ -210,7 +214,7 @@ mod tests {
     }
 
     fn judge(oracle: &Oracle, reader: &Reader, served: &Served, value: &Value) -> bool {
-        oracle.judge(reader, served, Some(7), Some(value)).is_some()
+        oracle.judge(reader, served, Some(7), Some(value), false).is_some()
     }
 
     #[test]
@@ -259,6 +263,6 @@ mod tests {
         assert!(judge(&oracle, &reader(1), &FRESH, &Value { space: "n", ..value(9) }), "namespace");
         assert!(judge(&oracle, &reader(1), &FRESH, &Value { build: "b", ..value(9) }), "build");
         assert!(judge(&oracle, &Reader { tags: vec!["u"], ..reader(1) }, &FRESH, &value(9)), "tag");
-        assert!(oracle.judge(&reader(1), &FRESH, None, None).is_some(), "no value at all");
+        assert!(oracle.judge(&reader(1), &FRESH, None, None, false).is_some(), "no value at all");
     }
 }

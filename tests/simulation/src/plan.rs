@@ -73,7 +73,7 @@ impl Plan {
         let stale = rng.percent(40);
         let ttls = if stale { [60_000, 2_000, 300, 60] } else { [60_000, 60_000, 60_000, 2_000] };
         let ttl = rng.pick(&ttls).unwrap_or(60_000);
-        let config = CacheConfig {
+        let mut config = CacheConfig {
             prefix: String::from("p"),
             ttl: Millis::new(ttl),
             swr: Millis::new(if stale && rng.percent(50) { 5_000 } else { 0 }),
@@ -91,6 +91,14 @@ impl Plan {
         if narrow {
             chance.late_tags = rng.pick(&[0, 30, 70]).unwrap_or(0);
             chance.lose_request = rng.pick(&[0, 25]).unwrap_or(0);
+            chance.slow = rng.pick(&[0, 50]).unwrap_or(0);
+            if rng.percent(30) {
+                // Stale values, kept while callbacks run that fail.
+                config.ttl = Millis::new(10);
+                config.swr = Millis::ZERO;
+                config.stale_if_error = Millis::new(20_000);
+                chance.callback_fails = 40;
+            }
         }
         let requests = rng.between(6, 26);
         let spans = if narrow { [20, 40, 80, 200] } else { [20, 200, 1_500, 8_000] };

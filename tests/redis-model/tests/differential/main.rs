@@ -252,7 +252,12 @@ impl Pair {
             }
             (Some("fill"), Reply::Bulk(_) | Reply::Status(_)) => {
                 let set = words.last().is_some_and(|nonce| !nonce.is_empty());
-                format!("{} {}", if set { "set" } else { "fill" }, text_of(Some(reply)))
+                {
+                    // A set is told the generation that it stored under.
+                    let text = text_of(Some(reply));
+                    let text = if text.contains('@') { String::from("OK") } else { text };
+                    format!("{} {text}", if set { "set" } else { "fill" })
+                }
             }
             (Some("drop"), Reply::Integer(n)) => format!("drop {n}"),
             _ => return,

@@ -57,7 +57,7 @@ fn run() -> Result<bool, String> {
     let (mut caught, mut missed) = (0, 0);
     for (number, mutant) in MUTANTS.iter().enumerate().filter(|(_, mutant)| mutant.name.contains(&only)) {
         let output = Command::new(&program)
-            .args(["--mutant", &number.to_string(), "--seeds", &seeds])
+            .args(["--seeds", &seeds, "--mutant", &number.to_string()])
             .output()
             .map_err(|error| format!("{}: {error}", program.display()))?;
         let said = String::from_utf8_lossy(&output.stdout);
