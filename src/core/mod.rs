@@ -40,6 +40,9 @@ mod time;
 pub use config::{CacheConfig, MAX_TTL};
 pub use connection::{Snapshot, StateName};
 pub use endpoint::{CREDENTIALS, Endpoint, EndpointError};
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub use engine::fuzz;
 pub use engine::{
     BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Engine, Freshness, Life, Limits,
     Named, OpId, ReadCall, RequestId, Served, SharedId, Source, Targets, WriteCall, WriteKind,

@@ -15,6 +15,8 @@ mod exchange;
 mod fill;
 mod follow;
 mod found;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod judge;
 mod lane;
 mod late;
