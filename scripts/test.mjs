@@ -14,7 +14,9 @@ import { buildStep, cargoTest, checks, mutants, runAll, simulation, vitest } fro
 const args = process.argv.slice(2);
 try {
   await prepare(import.meta.url, { chromium: true });
-  const steps = args.length ? [buildStep, vitest(args)] : [buildStep, ...checks, cargoTest, simulation, mutants, vitest([])];
+  const steps = args.length
+    ? [buildStep, vitest(args)]
+    : [buildStep, ...checks, cargoTest, simulation, mutants, vitest([])];
   process.exitCode = (await runAll(steps)) ? 0 : 1;
 } catch (error) {
   fail(error);

@@ -33,8 +33,8 @@ const COLOURS = process.stdout.isTTY
 export const checks = [
   check("rustfmt", "cargo", ["fmt", "--all", "--check"]),
   check("clippy", "cargo", ["clippy", "--locked", "--workspace", "--all-targets", ...WARNINGS_ARE_ERRORS]),
-  check("clippy --features js", "cargo", [
-    ...["clippy", "--locked", "--package", "leeward", "--all-targets", "--features", "js"],
+  check("clippy --features trap", "cargo", [
+    ...["clippy", "--locked", "--package", "leeward", "--all-targets", "--features", "trap"],
     ...WARNINGS_ARE_ERRORS,
   ]),
   check("biome", NODE, [
@@ -68,7 +68,13 @@ export const buildStep = {
 export const cargoTest = cargo("cargo test", ["test", "--locked", "--workspace"]);
 
 /** Some thousand schedules; `npm run simulate` runs as many as one likes. */
-export const simulation = cargo("simulation", [...simulate("leeward-simulation"), "--seeds", "3000", "--check", "1"]);
+export const simulation = cargo("simulation", [
+  ...simulate("leeward-simulation"),
+  "--seeds",
+  "3000",
+  "--check",
+  "1",
+]);
 
 /** Whether the simulation notices each deliberate mistake. */
 export const mutants = cargo("mutants", simulate("mutants"));
