@@ -33,8 +33,8 @@ const COLOURS = process.stdout.isTTY
 export const checks = [
   check("rustfmt", "cargo", ["fmt", "--all", "--check"]),
   check("clippy", "cargo", ["clippy", "--locked", "--workspace", "--all-targets", ...WARNINGS_ARE_ERRORS]),
-  check("clippy --features js", "cargo", [
-    ...["clippy", "--locked", "--package", "leeward", "--all-targets", "--features", "js"],
+  check("clippy --features trap", "cargo", [
+    ...["clippy", "--locked", "--package", "leeward", "--all-targets", "--features", "trap"],
     ...WARNINGS_ARE_ERRORS,
   ]),
   check("biome", NODE, [
