@@ -14,6 +14,7 @@ afterEach(() => void vi.restoreAllMocks());
 
 const KEY = "kQ7 visitor/ä Zx9w";
 const TAG = "tJ4 group=ü Vb2n";
+const SPACE = "nS8 tenant+ß Fy5g";
 const VALUE = "vM1 balance&ö Hc8r";
 const HEADER = "wT6 soft half Pd3k";
 
@@ -35,7 +36,7 @@ async function everyOperation(cache: ReturnType<Stage["cache"]>["cache"]): Promi
     await fill.tags([`${TAG} late`]);
     return VALUE;
   };
-  const calls = [cache, cache.namespace("space")].flatMap((client) => [
+  const calls = [cache, cache.namespace(SPACE)].flatMap((client) => [
     client.getOrSet(KEY, () => VALUE, read),
     client.lookup(KEY, load, read),
     client.get(KEY, { tags }),
@@ -74,7 +75,7 @@ const FAULTS: [FaultName, FaultOptions][] = [
 test("no operation tells any of it, whatever goes wrong", async () => {
   const lines = listen();
   const told: unknown[] = [];
-  const secrets = [KEY, TAG, VALUE, HEADER, stage.gateway.token];
+  const secrets = [KEY, TAG, SPACE, VALUE, HEADER, stage.gateway.token];
   const observed = { timeout: { read: "200ms", write: "200ms" } } satisfies CacheOptions;
   for (const [fault, options] of FAULTS) {
     // A connection of its own for each: what is down tells nothing.
