@@ -10,6 +10,7 @@ mod ending;
 mod faults;
 pub mod isolate;
 pub mod marks;
+mod mistakes;
 pub mod mutants;
 pub mod oracle;
 pub mod plan;
