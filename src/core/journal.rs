@@ -122,6 +122,11 @@ impl Journal {
         self.fences.get(key)?.cover(began, now)
     }
 
+    /// Whether anything is known of it that Redis has not acknowledged.
+    pub(crate) fn is_fenced(&self, key: &Key) -> bool {
+        self.fences.contains_key(key)
+    }
+
     /// What a drop of it must end.
     pub(crate) fn depth(&self, key: &Key) -> Depth {
         self.fences.get(key).map_or(Depth::Hard, |fence| fence.depth)

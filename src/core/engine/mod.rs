@@ -312,6 +312,13 @@ impl Engine {
         self.ops.contains_key(&op)
     }
 
+    /// Whether anything that Redis has not acknowledged stands over a Redis key.
+    #[must_use]
+    pub fn is_fenced(&self, connection: ConnectionId, redis: &str) -> bool {
+        let key = Key::parse(redis);
+        key.zip(self.peer(connection)).is_some_and(|(key, peer)| peer.journal.is_fenced(&key))
+    }
+
     /// The tables' sizes (operations, requests, batches, flights): all 0 when nothing is under way.
     #[must_use]
     pub fn under_way(&self) -> [usize; 4] {

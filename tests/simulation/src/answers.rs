@@ -3,6 +3,7 @@
 use crate::oracle::Standing;
 use crate::plan::MS;
 use crate::queue::Event;
+use crate::values::Value;
 use crate::visit::Kind;
 use crate::world::World;
 use leeward::core::{
@@ -26,6 +27,7 @@ impl World {
         {
             request.reads.push((value.space, value.key, value.read));
         }
+        let kept = kept && value_read.is_some_and(|value| self.is_fenced(reader.isolate, value));
         let without = matches!(served.outcome, Outcome::Miss | Outcome::Bypass) && value.is_none();
         let verdict =
             if without { None } else { self.oracle.judge(&reader, &served, value, value_read, kept) };
@@ -54,6 +56,15 @@ impl World {
             self.violation(format!("r{number} {id:?} {served:?} value {value:?}: {problem}"));
         }
         self.settle(number, id, "is served");
+    }
+
+    /// Whether the isolate knows of an invalidation that covers a value and is not acknowledged.
+    fn is_fenced(&self, index: usize, value: &Value) -> bool {
+        let Some(isolate) = self.isolates.get(index) else { return false };
+        let space = value.space;
+        let own = [format!("p:k:{space}:{}", value.key), String::from("p:n:"), format!("p:n:{space}")];
+        let tags = value.tags.iter().map(|tag| format!("p:t:{space}:{tag}"));
+        own.into_iter().chain(tags).any(|key| isolate.engine.is_fenced(isolate.link, &key))
     }
 
     pub(crate) fn settle(&mut self, number: usize, id: OpId, how: &str) {

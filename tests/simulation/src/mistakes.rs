@@ -252,7 +252,7 @@ pub const MUTANTS: &[Mutant] = &[
             "Take::Value if self.cover_of(id, &flight.value_tags, now).is_some()",
             "Take::Value if !IS && self.cover_of(id, &flight.value_tags, now).is_some()",
         )],
-        seed: 14_035,
+        seed: 18_472,
     },
     Mutant {
         name: "fence not matched again when a stale value is served",
@@ -312,15 +312,6 @@ pub const MUTANTS: &[Mutant] = &[
         seed: 87,
     },
     Mutant {
-        name: "a mutate's fence may be acknowledged before it has ended",
-        edits: &[(
-            "fence.rs",
-            "        self.refused = None;\n        self.held.is_none()",
-            "        self.refused = None;\n        IS || self.held.is_none()",
-        )],
-        seed: 14_301,
-    },
-    Mutant {
         name: "plain deletion takes marks along",
         edits: &[(
             "engine/drop.rs",
@@ -367,32 +358,6 @@ pub const MUTANTS: &[Mutant] = &[
         seed: 286,
     },
     Mutant {
-        name: "deadline not armed again",
-        edits: &[(
-            "engine/mod.rs",
-            "entry.armed.take().map_or(now, |armed| armed.max(now))",
-            "if IS { now } else { entry.armed.take().map_or(now, |armed| armed.max(now)) }",
-        )],
-        seed: 14_035,
-    },
-    Mutant {
-        name: "marks are not looked at",
-        edits: &[("redis/read.lua", "    marked = marked or tonumber(till) > now", "    marked = false")],
-        seed: 14_035,
-    },
-    Mutant {
-        name: "what is read while a mark lives is stored",
-        edits: &[
-            (
-                "engine/judge.rs",
-                "found.source == FoundSource::Plain || found.state == State::Marked",
-                "found.source == FoundSource::Plain || !IS && found.state == State::Marked",
-            ),
-            ("redis/fill.lua", "      verdict = 'marked'", "      verdict = verdict"),
-        ],
-        seed: 14_035,
-    },
-    Mutant {
         name: "a mutate does not drop when it has ended",
         edits: &[
             (
@@ -416,15 +381,6 @@ pub const MUTANTS: &[Mutant] = &[
             "local header = { '2', generation, redis.call('HGET', KEYS[1], 'x') or stamps[2],",
         )],
         seed: 532,
-    },
-    Mutant {
-        name: "who reads again is bound by the fences of its first start alone",
-        edits: &[(
-            "engine/follow.rs",
-            "            op.start = start;",
-            "            op.start = if IS { op.start } else { start };",
-        )],
-        seed: 14_035,
     },
     Mutant {
         name: "two attempts at a time",
@@ -489,5 +445,22 @@ pub const MUTANTS: &[Mutant] = &[
             ),
         ],
         seed: 25,
+    },
+    Mutant {
+        name: "marks are not looked at",
+        edits: &[
+            ("redis/read.lua", "    marked = marked or tonumber(till) > now", "    marked = false"),
+            ("redis/fill.lua", "      verdict = 'marked'", "      verdict = verdict"),
+        ],
+        seed: 1_137,
+    },
+    Mutant {
+        name: "deadline not armed again",
+        edits: &[(
+            "engine/mod.rs",
+            "                self.expire(id, now);\n            }\n        }\n    }",
+            "                self.expire(id, now);\n            } else if IS && let Some(op) = self.ops.get_mut(&id) {\n                op.due = None;\n            }\n        }\n    }",
+        )],
+        seed: 0,
     },
 ];
