@@ -28,10 +28,33 @@ pub struct CacheConfig {
     pub write: Millis,
     /// How long a flight is waited for.
     pub flight: Millis,
+    /// What this isolate holds of values itself; `None`: nothing.
+    pub l1: Option<L1Config>,
     /// Events name keys in full.
     pub debug: bool,
     /// Somebody listens to events; without, only warnings are made.
     pub observed: bool,
+}
+
+/// How an isolate holds values in its own memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct L1Config {
+    /// How long at most, from when the read was sent that found them valid.
+    pub ttl: Millis,
+    /// How many bytes of memory at most.
+    pub max_bytes: u64,
+    /// As what readers get them.
+    pub values: L1Values,
+}
+
+/// As what readers get the values that their isolate holds: in no case does one see what another does to his.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum L1Values {
+    /// All the same object, which nobody can change.
+    #[default]
+    Frozen,
+    /// Each a copy of his own.
+    Copied,
 }
 
 impl Default for CacheConfig {
@@ -46,6 +69,7 @@ impl Default for CacheConfig {
             read: Millis::new(250),
             write: Millis::seconds(1),
             flight: Millis::seconds(2),
+            l1: None,
             debug: false,
             observed: false,
         }

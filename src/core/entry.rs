@@ -139,6 +139,12 @@ impl Header {
         Millis::new(now.saturating_sub(self.stored))
     }
 
+    /// How much longer it is fresh.
+    #[must_use]
+    pub const fn freshness(&self, now: u64) -> Millis {
+        Millis::new(self.ttl.get().saturating_sub(self.age(now).get()))
+    }
+
     /// How long ago it ceased to be fresh.
     #[must_use]
     pub const fn staleness(&self, now: u64) -> Millis {
@@ -166,6 +172,8 @@ mod tests {
         );
         assert_eq!(header.age(1_700_000_000_500), Millis::new(500));
         assert_eq!(header.age(1), Millis::ZERO);
+        assert_eq!(header.freshness(1_700_000_000_500), Millis::new(59_500));
+        assert_eq!(header.freshness(1_700_000_060_700), Millis::ZERO);
         assert_eq!(header.staleness(1_700_000_060_700), Millis::new(700));
         assert_eq!(header.staleness(1_700_000_000_500), Millis::ZERO);
     }

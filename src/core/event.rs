@@ -102,6 +102,7 @@ pub enum EventKind {
         key: String,
         outcome: Outcome,
         shared: bool,
+        l1: bool,
         reason: Option<Bypass>,
     },
     Fill {

@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 use super::fence::Fence;
 pub(crate) use super::fence::{Cover, Depth, Seq};
 use super::key::Key;
+use super::raised::Raised;
 use super::time::{Millis, Timestamp};
 
 /// At most so many fences.
@@ -30,6 +31,7 @@ pub(crate) struct Journal {
     room: usize,
     /// What has changed and has not been handed out, see `take_change`.
     changed: BTreeSet<Key>,
+    raised: Raised,
 }
 
 impl Default for Journal {
@@ -41,16 +43,18 @@ impl Default for Journal {
 impl Journal {
     /// One for so many fences.
     pub(crate) const fn with_room(room: usize) -> Self {
-        Self { fences: BTreeMap::new(), bytes: 0, room, changed: BTreeSet::new() }
+        Self { fences: BTreeMap::new(), bytes: 0, room, changed: BTreeSet::new(), raised: Raised::new() }
     }
 
     /// Raises a fence, or raises it anew; the call that does sends the drop, a replay is due at `due`.
     pub(crate) fn raise(&mut self, key: &Key, depth: Depth, raised: Seq, now: Timestamp, due: Timestamp) {
+        self.raised.note(key, raised);
         self.insert(key, Fence::pending(depth, raised, due), now);
     }
 
     /// Raises a fence that no acknowledgement ends before `let_go`, or before `due`.
     pub(crate) fn hold(&mut self, key: &Key, raised: Seq, now: Timestamp, due: Timestamp) {
+        self.raised.note(key, raised);
         self.insert(key, Fence::held(raised, due), now);
     }
 
@@ -210,10 +214,17 @@ impl Journal {
         Some((key, record))
     }
 
-    /// Takes in what an earlier instance has handed out.
-    pub(crate) fn restore(&mut self, key: &Key, record: &str, now: Timestamp) -> Option<()> {
-        self.insert(key, Fence::restore(record, now)?, now);
+    /// Takes in what an earlier instance has handed out; `at`: when.
+    pub(crate) fn restore(&mut self, key: &Key, record: &str, at: Seq, now: Timestamp) -> Option<()> {
+        let fence = Fence::restore(record, now)?;
+        self.raised.note(key, at);
+        self.insert(key, fence, now);
         Some(())
+    }
+
+    /// When fences were raised, of those that have fallen as well.
+    pub(crate) const fn raised(&mut self) -> &mut Raised {
+        &mut self.raised
     }
 
     /// How many invalidations wait for Redis.
@@ -398,7 +409,7 @@ mod tests {
         assert_eq!(journal.take_change(|time| time), None, "each is handed out once");
         let mut next = Journal::default();
         for (key, record) in &kept {
-            next.restore(key, record, NOW).expect("a record of ours");
+            next.restore(key, record, Seq(0), NOW).expect("a record of ours");
         }
         for (name, expected) in [
             ("pending", Some(Cover::Pending)),
@@ -411,8 +422,8 @@ mod tests {
         }
         assert_eq!(next.covered(&key("held"), Seq(1), LATER), Some(Cover::Pending));
         assert_eq!(next.covered(&key("refused"), Seq(1), LATER), None);
-        assert_eq!(next.restore(&key("x"), "garbage", NOW), None);
-        assert_eq!(next.restore(&key("x"), "h px", NOW), None);
+        assert_eq!(next.restore(&key("x"), "garbage", Seq(0), NOW), None);
+        assert_eq!(next.restore(&key("x"), "h px", Seq(0), NOW), None);
     }
 
     #[test]

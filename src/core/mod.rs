@@ -28,7 +28,9 @@ mod fence;
 mod flight;
 mod journal;
 mod key;
+mod l1;
 mod options;
+mod raised;
 mod random;
 mod recent;
 pub mod redis;
@@ -37,7 +39,7 @@ mod stats;
 mod tagged;
 mod time;
 
-pub use config::{CacheConfig, MAX_TTL};
+pub use config::{CacheConfig, L1Config, L1Values, MAX_TTL};
 pub use connection::{Snapshot, StateName};
 pub use endpoint::{CREDENTIALS, Endpoint, EndpointError};
 #[cfg(any(test, feature = "fuzz"))]
@@ -51,6 +53,7 @@ pub use entry::{Header, Stamp, ValueKind};
 pub use error::{ErrorKind, Failure};
 pub use event::{Bypass, Event, EventKind, InvalidationState, LeaseOutcome, Outcome};
 pub use key::{Key, KeyKind, short_hash};
+pub use l1::{Held, Kept, Offer};
 pub use options::{CallKind, MUTATE_TIMEOUT, OptionError, OptionValue, Options, call_option};
 pub use stats::Stats;
 pub use time::{Clock, Millis, Timestamp};

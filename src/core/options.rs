@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use core::fmt;
 
-use super::config::{CacheConfig, MAX_TTL};
+use super::config::{CacheConfig, L1Config, L1Values, MAX_TTL};
 use super::duration;
 use super::time::Millis;
 
@@ -64,8 +64,11 @@ const MUTATE: (Millis, Millis) = (Millis::new(1), Millis::new(300_000));
 pub const MUTATE_TIMEOUT: Millis = Millis::seconds(10);
 const WAIT: (Millis, Millis) = (Millis::new(1), Millis::new(30_000));
 const FLIGHT: (Millis, Millis) = (Millis::new(1), Millis::new(300_000));
-const CACHE_OPTIONS: &str = "prefix, version, ttl, swr, staleIfError, leaseWait, timeout.read, timeout.write, timeout.flight, url, token, onEvent, debug";
-const READ_OPTIONS: &str = "ttl, swr, staleIfError, leaseWait, tags, forceFresh, freshness, signal";
+const L1_TTL: (Millis, Millis) = (Millis::new(1), Millis::new(60_000));
+/// 64 KiB to 64 MiB.
+const L1_BYTES: core::ops::RangeInclusive<u64> = 1 << 16..=1 << 26;
+const CACHE_OPTIONS: &str = "prefix, version, ttl, swr, staleIfError, leaseWait, timeout.read, timeout.write, timeout.flight, l1.ttl, l1.maxBytes, l1.values, url, token, onEvent, debug";
+const READ_OPTIONS: &str = "ttl, swr, staleIfError, leaseWait, tags, l1, forceFresh, freshness, signal";
 const SET_OPTIONS: &str = "ttl, swr, staleIfError, tags";
 const MUTATE_OPTIONS: &str = "timeout";
 
@@ -73,6 +76,15 @@ const MUTATE_OPTIONS: &str = "timeout";
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     config: CacheConfig,
+    l1: L1Options,
+}
+
+/// Those of L1, of which two must be given together.
+#[derive(Clone, Copy, Debug, Default)]
+struct L1Options {
+    ttl: Option<Millis>,
+    max_bytes: Option<u64>,
+    values: Option<L1Values>,
 }
 
 impl Options {
@@ -92,6 +104,16 @@ impl Options {
             "timeout.read" => config.read = span(option, value, WAIT)?,
             "timeout.write" => config.write = span(option, value, WAIT)?,
             "timeout.flight" => config.flight = span(option, value, FLIGHT)?,
+            "l1.ttl" => self.l1.ttl = Some(span(option, value, L1_TTL)?),
+            "l1.maxBytes" => self.l1.max_bytes = Some(bytes(option, value)?),
+            "l1.values" => {
+                self.l1.values = match value {
+                    OptionValue::Text("frozen") => Some(L1Values::Frozen),
+                    OptionValue::Text("copied") => Some(L1Values::Copied),
+                    got => return Err(invalid(option, got, "\"frozen\" or \"copied\"")),
+                }
+            }
+            "l1" => return Err(invalid(option, value, "an object with ttl, maxBytes, values")),
             "debug" => match value {
                 OptionValue::Bool(debug) => config.debug = debug,
                 got => return Err(invalid(option, got, "true or false")),
@@ -109,6 +131,25 @@ impl Options {
             "onEvent" => return Err(invalid(option, value, "a function")),
             _ => return Err(OptionError::Unknown { option: shortened(option), known: CACHE_OPTIONS }),
         }
+        Ok(())
+    }
+
+    /// All have been taken.
+    ///
+    /// # Errors
+    /// What is missing among them.
+    pub fn complete(&mut self) -> Result<(), OptionError> {
+        let L1Options { ttl, max_bytes, values } = self.l1;
+        self.config.l1 = match (ttl, max_bytes) {
+            (Some(ttl), Some(max_bytes)) => {
+                Some(L1Config { ttl, max_bytes, values: values.unwrap_or_default() })
+            }
+            (None, None) if values.is_none() => None,
+            _ => {
+                let missing = if ttl.is_none() { "no ttl" } else { "no maxBytes" };
+                return Err(invalid("l1", OptionValue::Other(missing), "given with both ttl and maxBytes"));
+            }
+        };
         Ok(())
     }
 
@@ -157,7 +198,7 @@ pub fn call_option(call: CallKind, option: &str, value: OptionValue<'_>) -> Resu
         (CallKind::Mutate, "timeout") => span(option, value, MUTATE),
         (CallKind::Read | CallKind::Set, "tags") => Err(invalid(option, value, "a list of texts")),
         (CallKind::Read, "signal") => Err(invalid(option, value, "an AbortSignal")),
-        (CallKind::Read, "forceFresh") => Err(invalid(option, value, "true or false")),
+        (CallKind::Read, "forceFresh" | "l1") => Err(invalid(option, value, "true or false")),
         (CallKind::Read, "freshness") => Err(invalid(option, value, "\"strict\"")),
         _ => Err(OptionError::Unknown { option: shortened(option), known: call.known() }),
     }
@@ -187,6 +228,22 @@ fn span(option: &str, value: OptionValue<'_>, (min, max): (Millis, Millis)) -> R
                 "a duration from {min} to {max}, as a whole number of milliseconds or a text like \"5m\""
             ),
         )
+    })
+}
+
+fn bytes(option: &str, value: OptionValue<'_>) -> Result<u64, OptionError> {
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "`as` saturates: out of range, then"
+    )]
+    let whole = match value {
+        OptionValue::Number(number, _) if number.fract() == 0.0 => Some(number as u64),
+        _ => None,
+    };
+    whole.filter(|bytes| L1_BYTES.contains(bytes)).ok_or_else(|| {
+        let expected = format!("a whole number of bytes from {} to {}", L1_BYTES.start(), L1_BYTES.end());
+        invalid(option, value, &expected)
     })
 }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 #[allow(missing_docs, reason = "documented where users read them")]
 pub struct Stats {
     pub hits: u64,
+    pub l1_hits: u64,
     pub stale: u64,
     pub misses: u64,
     pub bypasses: u64,
@@ -21,6 +22,8 @@ pub struct Stats {
     pub invalidations_pending: u64,
     pub invalidations_refused: u64,
     pub journal: u64,
+    pub l1_entries: u64,
+    pub l1_bytes: u64,
     pub requests: u64,
     pub commands: u64,
 }

@@ -31,6 +31,7 @@ impl Core {
         lease_wait: f64,
         freshness: u32,
         load: bool,
+        l1: bool,
         anchored: bool,
         now: f64,
     ) -> u32 {
@@ -46,12 +47,9 @@ impl Core {
             swr: span(swr),
             stale_if_error: span(stale_if_error),
             lease_wait: span(lease_wait),
-            freshness: match freshness {
-                0 => Freshness::Normal,
-                1 => Freshness::Strict,
-                _ => Freshness::Forced,
-            },
+            freshness: freshness_of(freshness),
             load,
+            l1,
             anchored,
         };
         self.engine.begin_read(call, now).map_or(0, |op| op.0)
@@ -244,6 +242,14 @@ impl Core {
     #[allow(clippy::cast_precision_loss, reason = "waits are short")]
     pub fn wait(&mut self, request: u32, now: f64) -> f64 {
         self.engine.wait(RequestId(request), now).map_or(-1.0, |wait| wait.get() as f64)
+    }
+}
+
+pub(super) const fn freshness_of(number: u32) -> Freshness {
+    match number {
+        0 => Freshness::Normal,
+        1 => Freshness::Strict,
+        _ => Freshness::Forced,
     }
 }
 

@@ -29,6 +29,7 @@ pub enum Code {
     DecodeReply,
     DecodeShared,
     Encode,
+    Keep,
     Serve,
     StashReply,
     StashShared,
@@ -63,6 +64,7 @@ impl Core {
             Some(Effect::Decode(_, Source::Reply { .. })) => Code::DecodeReply,
             Some(Effect::Decode(_, Source::Shared(_))) => Code::DecodeShared,
             Some(Effect::Encode(_)) => Code::Encode,
+            Some(Effect::Keep(..)) => Code::Keep,
             Some(Effect::Serve(..)) => Code::Serve,
             Some(Effect::Stash(_, Source::Reply { .. })) => Code::StashReply,
             Some(Effect::Stash(_, Source::Shared(_))) => Code::StashShared,
@@ -88,6 +90,7 @@ impl Core {
                 | Effect::Cancel(op)
                 | Effect::Decode(op, _)
                 | Effect::Encode(op)
+                | Effect::Keep(op, _)
                 | Effect::Serve(op, _)
                 | Effect::Stash(op, _)
                 | Effect::ServeStash(op, _)

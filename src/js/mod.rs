@@ -1,12 +1,13 @@
 //! What the JS driver calls: the core's dialogue in numbers and texts, with no logic of its own.
 //!
 //! This file holds the instance, its caches and connections, and the checks of options; `calls` what begins operations and tells
-//! what happened to them; `effects` what they have to do; `panic` what is told of a failure.
+//! what happened to them; `l1` what is held without one; `effects` what they have to do; `panic` what is told of a failure.
 
 #![allow(clippy::missing_errors_doc, clippy::must_use_candidate, reason = "documented where JS calls them")]
 
 mod calls;
 mod effects;
+mod l1;
 mod panic;
 #[cfg(feature = "trap")]
 mod trap;
@@ -40,6 +41,8 @@ pub struct Core {
     options: Options,
     effect: Option<Effect>,
     values: Vec<u32>,
+    /// The name of what was kept last.
+    kept: u64,
 }
 
 #[wasm_bindgen]
@@ -54,6 +57,7 @@ impl Core {
             options: Options::default(),
             effect: None,
             values: Vec::new(),
+            kept: 0,
         }
     }
 
@@ -85,6 +89,12 @@ impl Core {
     #[wasm_bindgen(js_name = optionOther)]
     pub fn option_other(&mut self, name: &str, kind: &str) -> Result<(), String> {
         self.option(name, OptionValue::Other(kind))
+    }
+
+    /// What is missing among the options given since the last cache, if anything is.
+    #[wasm_bindgen(js_name = checkOptions)]
+    pub fn check_options(&mut self) -> Result<(), String> {
+        self.options.complete().map_err(|error| error.to_string())
     }
 
     /// The cache that the options given since the last call amount to.

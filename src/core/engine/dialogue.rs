@@ -1,11 +1,13 @@
 //! The words of the dialogue: numbers, calls, and effects.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::core::entry::ValueKind;
 use crate::core::event::{Bypass, Event, InvalidationState, Outcome};
+use crate::core::l1::Offer;
 use crate::core::redis::reply::Encoding;
 use crate::core::time::Millis;
 
@@ -96,6 +98,8 @@ pub struct ReadCall<'a> {
     pub freshness: Freshness,
     /// Whether there is a callback.
     pub load: bool,
+    /// Whether what it finds, or stores, may be held in L1, where the cache has one.
+    pub l1: bool,
     /// Whether the host keeps promises of this request alive (`waitUntil`); without, nothing is shared.
     pub anchored: bool,
 }
@@ -240,6 +244,8 @@ pub enum Effect {
     Decode(OpId, Source),
     /// Encode the callback's value, then call `encoded`.
     Encode(OpId),
+    /// Hold the value that the operation has read or stored, as `Engine::keep` says, which is told how much memory it takes.
+    Keep(OpId, Box<Offer>),
     /// Answer the caller with the value that the driver holds for the operation.
     Serve(OpId, Served),
     /// Decode the value at the source and keep it beside the callback's, then call `decoded`.

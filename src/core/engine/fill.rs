@@ -126,12 +126,13 @@ impl Engine {
     pub(super) fn fill_replied(&mut self, id: OpId, reply: &Reply, body: &[u8], now: Timestamp) {
         let Some((lane, read)) = self.reading(id) else { return };
         let ReadStep::Filling { encoded, ttl, cost, .. } = read.step else { return };
-        let (key, resent) = (read.key.clone(), read.resent);
+        let (key, tags, resent) = (read.key.clone(), read.tags(), read.resent);
         match reply {
             reply if reply::is_ok(body, reply) => {
                 if let Some(peer) = self.peer_mut(lane.connection) {
                     peer.hot.insert(&key, now);
                 }
+                self.offer(id, &tags, ttl, Millis::ZERO, now);
                 self.conclude_fill(id, Stage::Stored, None, now);
             }
             Reply::Error(CommandError::NoScript | CommandError::ScriptFlag) if !resent => {

@@ -59,6 +59,9 @@ impl Engine {
         }
         if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
             let asked = !read.lease.token.is_empty() && read.freshness != Freshness::Forced;
+            let fresh = found.header.as_ref().filter(|_| found.state == State::Fresh);
+            let promised = fresh.filter(|_| found.source == FoundSource::Script);
+            read.fresh = promised.map(|header| header.freshness(found.now));
             read.lease.taken = asked && found.state != State::Fresh && found.lease == Millis::ZERO;
         }
         let Some((_, read)) = self.reading(id) else { return };

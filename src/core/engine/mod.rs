@@ -5,7 +5,7 @@
 //! each request, for `wait`. An event for an operation that is no longer known gives `false`: the driver then finishes the
 //! call by itself, with the callback's value or by running the callback.
 //!
-//! `read`, `follow`, `lease`, `late`, `fill`, `write`, `set`, `mutate`, `replay` and `exchange` hold the steps of the operations;
+//! `read`, `follow`, `lease`, `late`, `fill`, `l1`, `write`, `set`, `mutate`, `replay` and `exchange` hold the steps of the operations;
 //! this file holds what they share.
 
 mod admission;
@@ -18,6 +18,7 @@ mod found;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 mod judge;
+mod l1;
 mod lane;
 mod late;
 mod lease;
@@ -53,6 +54,7 @@ use super::event::{Event, EventKind};
 use super::flight::{FlightId, Flights, SWEEP};
 use super::journal::{Journal, MAX_KEYS, Seq};
 use super::key::{Key, short_hash};
+use super::l1::L1;
 use super::random::Random;
 use super::recent::Recent;
 use super::redis::script::Dialect;
@@ -140,6 +142,9 @@ pub struct Engine {
     ops: HashMap<OpId, Op>,
     batches: HashMap<BatchId, Batch>,
     flights: Flights,
+    /// What is held for each cache.
+    l1s: Vec<Option<L1>>,
+    next_held: u32,
     next_op: u32,
     next_batch: u32,
     next_shared: u32,
@@ -169,6 +174,8 @@ impl Engine {
             ops: HashMap::new(),
             batches: HashMap::new(),
             flights: Flights::default(),
+            l1s: Vec::new(),
+            next_held: 0,
             next_op: 0,
             next_batch: 0,
             next_shared: 0,
@@ -182,6 +189,7 @@ impl Engine {
         let index = match self.caches.iter().position(|known| *known == config) {
             Some(index) => index,
             None if self.caches.len() < MAX_CACHES => {
+                self.add_l1(config.l1);
                 self.caches.push(config);
                 self.caches.len() - 1
             }
@@ -230,7 +238,10 @@ impl Engine {
     #[must_use]
     pub fn stats(&self, connection: ConnectionId) -> Option<Stats> {
         let peer = self.peer(connection)?;
-        Some(Stats { journal: peer.journal.pending() as u64, ..peer.stats })
+        let held = self.l1s.iter().flatten().map(L1::size);
+        let (l1_entries, l1_bytes) =
+            held.fold((0, 0), |(n, sum), (entries, bytes)| (n + entries, sum + bytes));
+        Some(Stats { journal: peer.journal.pending() as u64, l1_entries, l1_bytes, ..peer.stats })
     }
 
     /// The next thing to do in a request; `None`: nothing until something happens.
@@ -244,31 +255,6 @@ impl Engine {
             self.requests.remove(&request);
         }
         effect
-    }
-
-    /// Something that must outlive this instance. Whoever polls first keeps it.
-    fn take_change(&mut self) -> Option<Effect> {
-        let Self { peers, clock, .. } = self;
-        for (number, peer) in (0..).zip(peers) {
-            let connection = ConnectionId(number);
-            if let Some((key, record)) = peer.journal.take_change(|time| clock.host(time)) {
-                return Some(Effect::Persist(connection, String::from(key.redis()), record));
-            }
-            if let Some(record) = peer.connection.take_change(|time| clock.host(time)) {
-                return Some(Effect::Persist(connection, String::new(), Some(record)));
-            }
-        }
-        None
-    }
-
-    /// Takes in what an earlier instance had kept for the same endpoint and credentials. `false`: it is not of its making.
-    pub fn restore(&mut self, connection: ConnectionId, name: &str, record: &str, host: f64) -> bool {
-        let now = self.now(host);
-        let Some(peer) = self.peer_mut(connection) else { return false };
-        if name.is_empty() {
-            return peer.connection.restore(record).is_some();
-        }
-        Key::parse(name).and_then(|key| peer.journal.restore(&key, record, now)).is_some()
     }
 
     /// How long the request's timer is to wait, if it needs one. The driver sets its only timer for it, in place of an

@@ -53,6 +53,8 @@ pub(super) struct Read {
     pub(super) life: Life,
     pub(super) freshness: Freshness,
     pub(super) load: bool,
+    /// What it finds, or stores, may be held in L1.
+    pub(super) l1: bool,
     pub(super) step: ReadStep,
     /// How many flights it has joined.
     pub(super) joins: u8,
@@ -61,6 +63,10 @@ pub(super) struct Read {
     /// From replies that arrived before the callback started: what a fill is stored under.
     pub(super) basis: Basis,
     pub(super) bypass: Option<Bypass>,
+    /// When its read was sent.
+    pub(super) sent: Option<Timestamp>,
+    /// How long what it found in Redis is fresh, from then on; `None`: nobody says so, or it is not.
+    pub(super) fresh: Option<Millis>,
     /// A mutate is running: nothing is stored, and nobody waits.
     pub(super) marked: bool,
     /// The script was unknown and has been sent again with its text.

@@ -61,11 +61,14 @@ impl Engine {
             life,
             freshness: call.freshness,
             load: call.load,
+            l1: call.l1,
             step: ReadStep::Starting,
             joins: 0,
             flight: None,
             basis: Basis::default(),
             bypass: None,
+            sent: None,
+            fresh: None,
             marked: false,
             resent: false,
             retagged: false,
@@ -192,6 +195,10 @@ impl Engine {
         let batch = self.enqueue(lane, attempt, 0, command, Slot::Read { op: id });
         self.set_step(id, ReadStep::Reading { batch });
         self.set_due(id, Some(deadline));
+        if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
+            read.sent = Some(now);
+            read.fresh = None;
+        }
     }
 
     /// What is pending and covers a read goes before it, in the same request.

@@ -106,7 +106,13 @@ impl Engine {
         now: Timestamp,
     ) {
         let Some((lane, read)) = self.reading(id) else { return };
-        let (key, basis) = (read.key.clone(), read.basis.clone());
+        let (key, basis, fresh) = (read.key.clone(), read.basis.clone(), read.fresh);
+        if let Some(fresh) = fresh
+            && served.outcome == Outcome::Hit
+            && !served.shared
+        {
+            self.offer(id, &tags, fresh, served.age, now);
+        }
         if served.outcome == Outcome::Hit
             && !served.shared
             && let Some(peer) = self.peer_mut(lane.connection)
@@ -261,6 +267,7 @@ impl Engine {
             key: self.name(lane.cache, &key),
             outcome: served.outcome,
             shared: served.shared,
+            l1: false,
             reason: served.reason,
         };
         self.report(lane.request, lane.cache, now, event);

@@ -184,6 +184,7 @@ impl World {
                     }
                 }
             }
+            Effect::Keep(..) => {}
             Effect::Serve(op, served) => {
                 let value = self.value_of(number, op);
                 self.serve(number, op, served, value, false);

@@ -1,5 +1,6 @@
 //! The dialogue, step by step.
 
+mod l1;
 mod marks;
 mod reads;
 mod tags;

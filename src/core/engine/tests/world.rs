@@ -9,8 +9,8 @@ use leeward_redis_model::Model;
 
 use crate::core::{
     BatchId, BodyPart, CacheConfig, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Endpoint, Engine,
-    ErrorKind, Event, EventKind, Freshness, InvalidationState, Millis, OpId, ReadCall, RequestId, Served,
-    SharedId, Source, Targets, ValueKind, WriteCall, WriteKind,
+    ErrorKind, Event, EventKind, Freshness, InvalidationState, Kept, Millis, OpId, ReadCall, RequestId,
+    Served, SharedId, Source, Targets, ValueKind, WriteCall, WriteKind,
 };
 
 /// The value that every callback gives, encoded.
@@ -39,6 +39,8 @@ pub(super) struct World {
     pub(super) not_applied: HashMap<OpId, (InvalidationState, bool)>,
     pub(super) events: Vec<Event>,
     pub(super) aborted: Vec<BatchId>,
+    /// What was offered to L1, and what has become of it.
+    pub(super) offered: Vec<(OpId, Kept)>,
     /// What `Encode` is answered with.
     pub(super) encodable: bool,
     /// What outlives the instance.
@@ -86,6 +88,7 @@ impl World {
             not_applied: HashMap::new(),
             events: Vec::new(),
             aborted: Vec::new(),
+            offered: Vec::new(),
             encodable: true,
             kept: HashMap::new(),
             waits: Vec::new(),
@@ -122,6 +125,7 @@ impl World {
             lease_wait: None,
             freshness: Freshness::Normal,
             load: true,
+            l1: true,
             anchored: self.anchored,
         }
     }
@@ -340,6 +344,10 @@ impl World {
                 }
                 Effect::Encode(op) => {
                     self.engine.unencodable(op, "$.at", "a Date", self.now);
+                }
+                Effect::Keep(op, offer) => {
+                    let kept = self.engine.keep(*offer, 100);
+                    self.offered.push((op, kept));
                 }
                 Effect::Serve(op, served) => {
                     assert!(self.served.insert(op, served).is_none(), "{op:?} is served once");

@@ -1,0 +1,243 @@
+//! L1: which values this isolate holds itself, how long they may be served, and which must go for others.
+//!
+//! Values stay with the driver. Here is what decides about them: when the read was sent that found one valid, how long it may be
+//! served from then on, and what it depends on. The driver names one by a hash of its Redis key (`name`), and by a number that
+//! is given to no other (`id`): a name may be taken over by another key, or by a newer value of the same.
+//!
+//! Who goes when there is no more room decides `quick_cache`: it withstands scans, and bounds what is held by weight. A weight is
+//! bytes of the driver's memory, or the entry's share of this module's memory if that is more.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::cell::Cell;
+use core::fmt;
+use core::hash::{BuildHasherDefault, Hasher};
+
+use quick_cache::unsync::Cache;
+use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
+
+use super::config::L1Config;
+use super::engine::{CacheId, ConnectionId};
+use super::fence::Seq;
+use super::key::Key;
+use super::raised::{Place, Raised};
+use super::time::{Millis, Timestamp};
+
+/// What an entry costs the driver besides its value and key: two entries of tables, and what is between them.
+const OVERHEAD: u64 = 384;
+/// All that is held here for the entries of one cache has room in so many bytes.
+const MAX_METADATA: u64 = 4 << 20;
+/// What is held here for one entry at least.
+const METADATA: u64 = 192;
+/// The names of so many that had to go are remembered: who comes back is not taken for one that is asked for once.
+const REMEMBERED: usize = 8192;
+
+/// Something that may be held, until the driver says how large it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    pub(crate) cache: CacheId,
+    pub(crate) connection: ConnectionId,
+    pub(crate) name: u64,
+    /// The value was read from its source, or found valid, after this.
+    pub(crate) since: Seq,
+    /// Until when it may be served.
+    pub(crate) until: Timestamp,
+    /// How old the value is now, and when now is.
+    pub(crate) age: Millis,
+    pub(crate) at: Timestamp,
+    pub(crate) places: Box<[Place]>,
+    pub(crate) tags: Box<[Key]>,
+}
+
+/// Names something by its key: 53 bits, which a number of JavaScript's holds.
+pub(crate) fn name_of(connection: ConnectionId, key: &Key) -> u64 {
+    (key.hash() ^ u64::from(connection.0).wrapping_mul(0x9e37_79b9_7f4a_7c15)) >> 11
+}
+
+impl Offer {
+    /// A value that depends on these, and may be served until then.
+    pub(crate) fn new(
+        (cache, connection): (CacheId, ConnectionId),
+        (key, spaces, tags): (&Key, &[Key], &[Key]),
+        since: Seq,
+        until: Timestamp,
+        age: (Millis, Timestamp),
+    ) -> Self {
+        let places = core::iter::once(key).chain(spaces).chain(tags).map(Place::of).collect();
+        let (age, at) = age;
+        Self {
+            cache,
+            connection,
+            name: name_of(connection, key),
+            since,
+            until,
+            age,
+            at,
+            places,
+            tags: tags.into(),
+        }
+    }
+
+    /// Bytes of this module's memory.
+    fn metadata(&self) -> u64 {
+        let tags = self.tags.iter().map(|tag| tag.len() + 48).sum::<usize>();
+        METADATA + (2 * self.places.len() + tags) as u64
+    }
+}
+
+/// What has become of an offer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// The number of what the driver holds from now on, and the name; `None`: it is not to.
+    pub id: Option<(u32, u64)>,
+    /// The numbers of what it holds no longer.
+    pub gone: Vec<u32>,
+}
+
+/// What a reader gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// The value, of this age.
+    Serve(Millis),
+    /// Not this reader: Redis is asked.
+    NotFor,
+    /// Nobody any more: the driver holds it no longer.
+    Gone,
+}
+
+#[derive(Clone, Debug)]
+struct Slot {
+    /// 0: the driver does not hold it any more. It keeps its place, as what comes back soon.
+    id: Cell<u32>,
+    weight: u64,
+    offer: Offer,
+    /// No fence that was raised up to this one concerns it.
+    checked: Cell<Seq>,
+}
+
+/// What the isolate holds for one cache.
+pub(crate) struct L1 {
+    slots: Cache<u64, Slot, Weight, BuildHasherDefault<Name>, Numbers>,
+    max_bytes: u64,
+}
+
+impl fmt::Debug for L1 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("L1").field("entries", &self.slots.len()).field("bytes", &self.slots.weight()).finish()
+    }
+}
+
+impl L1 {
+    pub(crate) fn new(config: L1Config) -> Option<Self> {
+        let max_bytes = config.max_bytes;
+        let options = OptionsBuilder::new()
+            .weight_capacity(max_bytes)
+            .estimated_items_capacity(REMEMBERED)
+            .ghost_allocation(1.0)
+            .build()
+            .ok()?;
+        let slots = Cache::with_options(options, Weight, BuildHasherDefault::default(), Numbers);
+        Some(Self { slots, max_bytes })
+    }
+
+    /// How many entries there are, and their weight.
+    pub(crate) fn size(&self) -> (u64, u64) {
+        (self.slots.len() as u64, self.slots.weight())
+    }
+
+    /// Takes something in that takes so many bytes of the driver's memory, in place of what has its name, unless that is newer.
+    pub(crate) fn keep(&mut self, offer: Offer, bytes: u64, id: u32, raised: &mut Raised) -> Kept {
+        let name = offer.name;
+        let known = self.slots.peek(&name).map(|slot| (slot.id.get(), slot.offer.since));
+        if known.is_some_and(|(id, since)| id != 0 && since > offer.since) {
+            return Kept::default();
+        }
+        let mut gone = Vec::new();
+        if let Some(slot) = self.slots.peek(&name) {
+            gone.extend(number(slot.id.replace(0)));
+        }
+        let covered = raised.any_since(&offer.places, offer.since);
+        let share = offer.metadata().saturating_mul(self.max_bytes) / MAX_METADATA;
+        let weight = bytes.saturating_add(OVERHEAD).max(share);
+        if covered || weight > self.max_bytes / 8 {
+            return Kept { id: None, gone };
+        }
+        let checked = Cell::new(offer.since);
+        self.slots.insert_with_lifecycle(name, Slot { id: Cell::new(id), weight, offer, checked }, &mut gone);
+        // It may have been sent away at once.
+        let kept = !gone.contains(&id);
+        gone.retain(|other| *other != id);
+        Kept { id: kept.then_some((id, name)), gone }
+    }
+
+    /// What of it a reader may have.
+    pub(crate) fn get(&self, name: u64, id: u32, now: Timestamp, raised: &mut Raised) -> Held {
+        let Some(slot) = self.slots.get(&name).filter(|slot| slot.id.get() == id) else { return Held::Gone };
+        let offer = &slot.offer;
+        if now >= offer.until {
+            slot.id.set(0);
+            return Held::Gone;
+        }
+        if slot.checked.get() < raised.newest() {
+            if raised.any_since(&offer.places, offer.since) {
+                slot.id.set(0);
+                return Held::Gone;
+            }
+            slot.checked.set(raised.newest());
+        }
+        Held::Serve(Millis::new(offer.age.get().saturating_add(now.since(offer.at).get())))
+    }
+
+    /// The tags that it carries.
+    pub(crate) fn tags(&self, name: u64) -> &[Key] {
+        self.slots.peek(&name).map_or(&[], |slot| &slot.offer.tags)
+    }
+
+    /// The driver is to hold it no longer.
+    pub(crate) fn let_go(&self, name: u64, id: u32) {
+        if let Some(slot) = self.slots.peek(&name).filter(|slot| slot.id.get() == id) {
+            slot.id.set(0);
+        }
+    }
+}
+
+const fn number(id: u32) -> Option<u32> {
+    if id == 0 { None } else { Some(id) }
+}
+
+#[derive(Clone, Debug)]
+struct Weight;
+
+impl Weighter<u64, Slot> for Weight {
+    fn weight(&self, _: &u64, slot: &Slot) -> u64 {
+        slot.weight
+    }
+}
+
+/// Collects the numbers of what has to go.
+#[derive(Clone, Debug)]
+struct Numbers;
+
+impl Lifecycle<u64, Slot> for Numbers {
+    type RequestState = Vec<u32>;
+
+    fn on_evict(&self, gone: &mut Vec<u32>, _: u64, slot: Slot) {
+        gone.extend(number(slot.id.get()));
+    }
+}
+
+/// A name is a hash already.
+#[derive(Clone, Copy, Debug, Default)]
+struct Name(u64);
+
+impl Hasher for Name {
+    fn write(&mut self, _: &[u8]) {}
+
+    fn write_u64(&mut self, name: u64) {
+        self.0 = name.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
