@@ -18,6 +18,8 @@ export class CacheHome implements Home {
   #flaw: string | undefined;
   #link: { readonly url: unknown; readonly token: unknown; readonly link: Link } | undefined;
   readonly #warned = new Set<string>();
+  #values = 0;
+  #observed = false;
 
   constructor(options: CacheOptions) {
     this.options = options;
@@ -25,6 +27,14 @@ export class CacheHome implements Home {
 
   get cache(): number {
     return this.#cache;
+  }
+
+  get values(): number {
+    return this.#values;
+  }
+
+  get observed(): boolean {
+    return this.#observed;
   }
 
   prepare(): Instance {
@@ -42,6 +52,7 @@ export class CacheHome implements Home {
   #introduce(present: Instance): void {
     this.#flaw = undefined;
     const observed = this.#observer() !== undefined;
+    this.#observed = observed;
     try {
       giveOptions(present.core, this.options);
     } catch (flaw) {
@@ -52,6 +63,7 @@ export class CacheHome implements Home {
     if (id === undefined)
       throw new Error("there are too many caches with different settings in this isolate");
     this.#cache = id;
+    this.#values = present.core.holds(id);
   }
 
   link(env: unknown): Link {
@@ -161,7 +173,7 @@ export class CacheHome implements Home {
     const kept = usable ? keptOf(key) : undefined;
     const id = flawed ? core.openDisabled(this.#flaw ?? "") : core.open(url, token);
     if (id === undefined) throw new Error("there are too many connections in this isolate");
-    const link: Link = { id, url: core.url(id) ?? "", token, kept };
+    const link: Link = { id, instance: present, url: core.url(id) ?? "", token, kept };
     kept?.giveAll(heirOf(present, id));
     links[id] = link;
     connections.set(key, link);

@@ -16,11 +16,14 @@ import type {
   Stored,
   WriteOptions,
 } from "./index.d.ts";
+import type { Exports } from "./isolate.ts";
+import { GONE, giveOf, NONE } from "./l1.ts";
 import { checkKey, checkTargets, type Named, type Place } from "./names.ts";
 import { type CallOptions, callOptions, signalOf } from "./options.ts";
 import { ReadOperation } from "./read.ts";
 import type { Scope } from "./scope.ts";
 import type { Session } from "./session.ts";
+import { isTrap } from "./trap.ts";
 import { typeName } from "./type-name.ts";
 import { encode, isFlaw, sizeOf } from "./value.ts";
 import { type Leave, MutateOperation, WriteOperation } from "./write.ts";
@@ -39,6 +42,7 @@ const IDLE: Connection = {
 
 const NO_STATS: Stats = {
   hits: 0,
+  l1Hits: 0,
   stale: 0,
   misses: 0,
   bypasses: 0,
@@ -52,6 +56,8 @@ const NO_STATS: Stats = {
   invalidationsPending: 0,
   invalidationsRefused: 0,
   journal: 0,
+  l1Entries: 0,
+  l1Bytes: 0,
   requests: 0,
   commands: 0,
 };
@@ -95,12 +101,16 @@ export class CacheClient implements Contract {
       const { tags, ttl, swr, staleIfError } = callOptions(exports, "Set", options);
       const leave = this.#leave(scope, targets, false);
       const operation = new WriteOperation({ resolve, reject }, targets, text, leave);
-      scope.start(operation, () =>
-        core.beginSet(
+      const path = this.#place.path(exports);
+      scope.start(operation, () => {
+        if (this.#session.hasTaken(path, key)) {
+          core.took(scope.request, this.#session.cache, scope.link.id, path, key);
+        }
+        return core.beginSet(
           scope.request,
           this.#session.cache,
           scope.link.id,
-          this.#place.path(exports),
+          path,
           key,
           text.kind,
           sizeOf(text.text),
@@ -110,8 +120,8 @@ export class CacheClient implements Contract {
           staleIfError,
           scope.anchor !== undefined,
           Date.now(),
-        ),
-      );
+        );
+      });
     });
   }
 
@@ -184,6 +194,8 @@ export class CacheClient implements Contract {
     detailed: boolean,
     optional = false,
   ): Promise<unknown> {
+    const held = this.#held(key, load, options, detailed, optional);
+    if (held !== undefined) return held;
     return new Promise((resolve, reject) => {
       checkKey(key);
       if (typeof load !== "function" && !(optional && load === undefined)) {
@@ -199,12 +211,18 @@ export class CacheClient implements Contract {
         const { core, exports } = scope.instance;
         operation.exports = exports;
         const given: CallOptions = callOptions(exports, "Read", options);
+        const path = this.#place.path(exports);
+        const { cache, values } = this.#session;
+        if (values !== NONE) {
+          this.#session.reads(path, key);
+          if (given.l1) operation.spot = { cache, link: scope.link.id, path, key, values };
+        }
         scope.start(operation, () =>
           core.beginRead(
             scope.request,
-            this.#session.cache,
+            cache,
             scope.link.id,
-            this.#place.path(exports),
+            path,
             key,
             given.tags,
             given.ttl,
@@ -213,6 +231,7 @@ export class CacheClient implements Contract {
             given.leaseWait,
             given.freshness,
             load !== undefined,
+            given.l1,
             scope.anchor !== undefined,
             Date.now(),
           ),
@@ -220,6 +239,48 @@ export class CacheClient implements Contract {
       }
       if (signal !== undefined) operation.watch(signal, () => scope?.abort(operation));
     });
+  }
+
+  /** The answer from what this isolate holds; `undefined`: a read is begun, which also says what is wrong with the call. */
+  #held(
+    key: string,
+    load: Load<unknown> | undefined,
+    options: ReadOptions | undefined,
+    detailed: boolean,
+    optional: boolean,
+  ): Promise<unknown> | undefined {
+    const link = this.#session.holding();
+    if (link === undefined) return undefined;
+    const { id, instance } = link;
+    try {
+      const { core, exports, l1 } = instance;
+      const { cache } = this.#session;
+      const path = this.#place.path(exports);
+      const held = l1.find(cache, id, path, key);
+      if (held === undefined) return undefined;
+      if (typeof load !== "function" && !(optional && load === undefined)) return undefined;
+      let age: number;
+      if (options === undefined) {
+        age = core.held(cache, id, held.id, held.name, Date.now());
+      } else {
+        const given = optionsOr(exports, options);
+        if (given === undefined || !given.l1 || signalOf(options)?.aborted) return undefined;
+        const { tags, freshness } = given;
+        age = core.heldFor(cache, id, held.id, held.name, path, tags, freshness, Date.now());
+      }
+      if (age < 0) {
+        if (age === GONE) l1.drop(held);
+        return undefined;
+      }
+      this.#session.took(held);
+      const value = giveOf(held);
+      if (!detailed) return Promise.resolve(value);
+      const [outcome, stored, shared, reason] = ["hit", true, false, undefined] as const;
+      return Promise.resolve({ value, outcome, age, stored, shared, l1: true, reason });
+    } catch (error) {
+      if (isTrap(error)) this.#session.trapped(instance, error);
+      return undefined;
+    }
   }
 
   /** How a write is left to the connection's next instance. */
@@ -254,5 +315,14 @@ export class CacheClient implements Contract {
         ),
       );
     }) as Promise<Invalidated>;
+  }
+}
+
+/** The options of a read; `undefined`: there is something wrong with them, which the read says. */
+function optionsOr(exports: Exports, options: ReadOptions): CallOptions | undefined {
+  try {
+    return callOptions(exports, "Read", options);
+  } catch {
+    return undefined;
   }
 }

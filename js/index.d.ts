@@ -33,7 +33,7 @@ type StorableJson<T> = T extends string | number | boolean | null | undefined
         : never;
 
 /**
- * How a call was answered: from Redis, fresh (`hit`) or no longer so (`stale`); by the callback after a look in Redis (`miss`),
+ * How a call was answered: from Redis, or what this isolate holds of it, fresh (`hit`) or no longer so (`stale`); by the callback after a look in Redis (`miss`),
  * or without Redis (`bypass`).
  */
 export type Outcome = "hit" | "stale" | "miss" | "bypass";
@@ -116,6 +116,34 @@ export interface LookOptions {
    * wait for goes on.
    */
   signal?: AbortSignal | undefined;
+  /**
+   * `false`: past what this isolate holds itself, and nothing of what is read is held, as if the cache had no `l1`. Default
+   * `true`. `freshness: "strict"` and `forceFresh` take nothing from it either; what they bring takes the place of what is held.
+   */
+  l1?: boolean | undefined;
+}
+
+/** What an isolate holds of values itself: see `CacheOptions`. */
+export interface L1Options {
+  /**
+   * How long a value is served without a look in Redis, from when the read was sent that found it valid, or under which it was
+   * stored; never longer than it is fresh. So long an invalidation by **another** isolate may go unseen; one by this isolate
+   * counts at once. Range: 1 ms to 60 s.
+   */
+  ttl: Duration;
+  /**
+   * How many bytes of this isolate's memory are taken at most, for all caches with the same options, and for all their
+   * connections; each entry counts with its value in memory, its key, and 384 bytes. Values over an eighth of it are not held.
+   * Range: 65,536 to 67,108,864.
+   */
+  maxBytes: number;
+  /**
+   * As what readers get values that are stored, from L1 or from Redis. `"frozen"`: all the same object, frozen through and through, so
+   * that to serve a large one costs no more than a small one; changing it throws a TypeError. What a callback returns is never
+   * frozen. `"copied"`: each a copy of his own, at the cost of making it at each hit. Bytes are copied in any case.
+   * Default `"frozen"`.
+   */
+  values?: "frozen" | "copied" | undefined;
 }
 
 /** Options of one read. */
@@ -158,6 +186,8 @@ export interface Lookup<T> {
   readonly stored: boolean | undefined;
   /** Whether the value comes from the read or the callback of another request of this isolate. */
   readonly shared: boolean;
+  /** Whether this isolate held the value itself (`CacheOptions`, `l1`): Redis was not asked. Only with the outcome `hit`. */
+  readonly l1: boolean;
   /** Why Redis was not asked or its answer not used; only with the outcome `bypass`. */
   readonly reason: BypassReason | undefined;
 }
@@ -246,6 +276,8 @@ export interface Connection {
 export interface Stats {
   /** Reads answered from Redis, fresh. */
   readonly hits: number;
+  /** Reads answered from what this isolate holds itself; not among the `hits`. */
+  readonly l1Hits: number;
   /** Reads answered from Redis, no longer fresh. */
   readonly stale: number;
   /** Reads that Redis had no valid entry for. */
@@ -272,6 +304,10 @@ export interface Stats {
   readonly invalidationsRefused: number;
   /** Invalidations that wait for Redis now. */
   readonly journal: number;
+  /** Values that this isolate holds itself now, for all caches. */
+  readonly l1Entries: number;
+  /** Bytes of memory that are counted for them. */
+  readonly l1Bytes: number;
   /** HTTP requests sent to Redis. */
   readonly requests: number;
   /** Redis commands sent, as they are billed. */
@@ -319,6 +355,8 @@ export type CacheEvent =
       readonly key: string;
       readonly outcome: Outcome;
       readonly shared: boolean;
+      /** As in `Lookup`. */
+      readonly l1: boolean;
       readonly reason: BypassReason | null;
     })
   | (EventBase & {
@@ -385,6 +423,11 @@ export interface CacheOptions {
   staleIfError?: Duration | undefined;
   /** See `ReadOptions`. Default 0: nobody waits for another isolate. Range: 0 to 30 s. */
   leaseWait?: Duration | undefined;
+  /**
+   * Lets each isolate hold values in its own memory for a short while, and serve them without Redis. Default: none are. In at most
+   * four caches of an isolate, those with the same options counting as one; beyond, none are.
+   */
+  l1?: L1Options | undefined;
   timeout?:
     | {
         /** How long a read waits for Redis before the callback runs. Default 250 ms. Range: 1 ms to 30 s. */
@@ -429,7 +472,8 @@ export interface CacheClient {
    * Ends the stored entry and stores a new one. Never blindly: a value may follow from what this client (one made by
    * `cache.for(env, ctx)`) has read for the key. Then it is stored, in one request, only if nothing was invalidated since: not by
    * others, and not by this client itself; and only with tags that the read named, or the entry carried. Otherwise what was
-   * stored ends, and the answer is `stored: false`. Without such a read it is stored in two requests, as if the value had been read when
+   * stored ends, and the answer is `stored: false`; so it does if the client got the value from L1 (read with `l1: false` what
+   * is to be stored anew). Without such a read it is stored in two requests, as if the value had been read when
    * the call began.
    *
    * @throws a `TypeError` for a value that cannot be stored, before any work; one that is too large (4 MiB encoded) ends the

@@ -5,6 +5,7 @@
 import { type Core, instantiate } from "leeward-glue";
 import { currentHost } from "./host.ts";
 import { Kept } from "./kept.ts";
+import { L1 } from "./l1.ts";
 import { SharedTable } from "./shared.ts";
 import { causeOf, Failures, PAUSE } from "./trap.ts";
 
@@ -23,6 +24,8 @@ export interface Instance {
   readonly connections: Map<string, Link>;
   /** The same, by the core's numbers. */
   readonly links: Link[];
+  /** What this isolate holds of values. */
+  readonly l1: L1;
   /** It has trapped: it is not asked for anything any more. */
   dead: boolean;
 }
@@ -30,6 +33,7 @@ export interface Instance {
 /** A connection as the driver sees it. */
 export interface Link {
   readonly id: number;
+  readonly instance: Instance;
   readonly url: string;
   readonly token: string;
   /** What outlives the instance; `undefined`: it is disabled. */
@@ -50,10 +54,10 @@ interface Isolate {
 const MAX_KEPT = 64;
 
 const isolates = globalThis as unknown as Record<symbol, Isolate | undefined>;
+const PLACE = Symbol.for(`leeward@${LEEWARD_VERSION}`);
 
 function isolate(): Isolate {
-  const key = Symbol.for(`leeward@${LEEWARD_VERSION}`);
-  let known = isolates[key];
+  let known = isolates[PLACE];
   if (known === undefined) {
     known = {
       instance: undefined,
@@ -62,7 +66,7 @@ function isolate(): Isolate {
       failures: new Failures(),
       kept: new Map(),
     };
-    isolates[key] = known;
+    isolates[PLACE] = known;
   }
   return known;
 }
@@ -133,6 +137,7 @@ export function instance(): Instance {
       shared: new SharedTable(),
       connections: new Map(),
       links: [],
+      l1: new L1(),
       dead: false,
     };
     here.instance = made;

@@ -17,6 +17,7 @@ const HOST_OPTIONS: Readonly<Record<string, string>> = {
 export function giveOptions(core: Core, options: CacheOptions): void {
   if (typeof options !== "object" || options === null) throw new TypeError("options must be an object");
   give(core, "", options);
+  core.checkOptions();
 }
 
 function give(core: Core, prefix: string, options: object): void {
@@ -26,8 +27,8 @@ function give(core: Core, prefix: string, options: object): void {
     if (typeof value === "number") core.optionNumber(option, value, String(value));
     else if (typeof value === "string") core.optionText(option, value);
     else if (typeof value === "boolean") core.optionBool(option, value);
-    else if (option === "timeout" && typeof value === "object" && value !== null)
-      give(core, "timeout.", value);
+    else if ((option === "timeout" || option === "l1") && typeof value === "object" && value !== null)
+      give(core, `${option}.`, value);
     else core.optionOther(option, typeName(value));
   }
 }
@@ -48,6 +49,8 @@ export interface CallOptions {
   readonly timeout: number;
   readonly tags: string[] | undefined;
   readonly freshness: number;
+  /** Whether values that this isolate holds will do. */
+  readonly l1: boolean;
 }
 
 const DEFAULTS: CallOptions = {
@@ -58,6 +61,7 @@ const DEFAULTS: CallOptions = {
   timeout: Number.NaN,
   tags: undefined,
   freshness: 0,
+  l1: true,
 };
 
 type Mutable = { -readonly [K in keyof CallOptions]: CallOptions[K] };
@@ -83,6 +87,10 @@ function takeOption(given: Mutable, call: CallName, name: string, value: unknown
     return true;
   }
   if (call !== "Read") return false;
+  if (name === "l1" && typeof value === "boolean") {
+    given.l1 = value;
+    return true;
+  }
   if (name === "forceFresh" && typeof value === "boolean") {
     if (value) given.freshness = FORCED;
     return true;

@@ -3,6 +3,7 @@ import { Callback } from "./callback.ts";
 import { fillOf } from "./fill.ts";
 import type { Load, Lookup, Outcome } from "./index.d.ts";
 import type { Exports } from "./isolate.ts";
+import { type Form, formOf, type Spot } from "./l1.ts";
 import type { Operation, Settlers } from "./operation.ts";
 import type { Shared } from "./shared.ts";
 import { decode, type Text } from "./value.ts";
@@ -29,6 +30,10 @@ export class ReadOperation implements Operation {
   declared: string[] | undefined;
   /** Of the instance that checks what the callback asks for; `undefined`: there is none. */
   exports: Exports | undefined;
+  /** Where what it reads or stores may be held; `undefined`: nowhere. */
+  spot: Spot | undefined;
+  /** The value that it has taken out of a text, as it would be held. */
+  #form: Form | undefined;
   /** All that it has waited for: a flight's value may be taken after its verdict. */
   #awaited: Map<number, Shared> | undefined;
   /** A stale value, in case that the callback fails. */
@@ -136,12 +141,26 @@ export class ReadOperation implements Operation {
   /** Takes the value out of a stored text; `aside`: not as the answer, but in case that the callback fails. */
   take(text: Text, aside: boolean): void {
     const value = decode(text);
+    const form = this.spot && formOf(text, this.spot.values, value);
     if (aside) {
       this.#stash = { value };
     } else {
       this.value = value;
       this.text = text;
+      this.#form = form;
     }
+  }
+
+  /** Takes the text of the callback's value. */
+  encoded(text: Text): void {
+    this.text = text;
+    this.#form = undefined;
+  }
+
+  /** What it has read or stored, as it is to be held: never the object that the callback has returned, which is its caller's. */
+  form({ values }: Spot): Form | undefined {
+    if (this.#form !== undefined || this.text === undefined) return this.#form;
+    return formOf(this.text, values, decode(this.text));
   }
 
   /** Answers with the value that was put aside. */
@@ -164,6 +183,7 @@ export class ReadOperation implements Operation {
       age,
       stored,
       shared,
+      l1: false,
       reason: (reason ?? undefined) as Lookup<unknown>["reason"],
     };
     this.#settlers.resolve(lookup);

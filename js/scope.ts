@@ -6,6 +6,7 @@
 import { post, ReplyTooLarge } from "./http.ts";
 import type { CacheEvent, Outcome } from "./index.d.ts";
 import { type Instance, type Link, nextRequest } from "./isolate.ts";
+import type { Form } from "./l1.ts";
 import { BackgroundOperation, type Operation } from "./operation.ts";
 import { ReadOperation } from "./read.ts";
 import { encode, isFlaw, type Kind, sizeOf, textOf } from "./value.ts";
@@ -272,9 +273,16 @@ export class Scope {
         if (isFlaw(encoded)) {
           core.unencodable(id, encoded.path, encoded.reason, Date.now());
         } else {
-          operation.text = encoded;
+          operation.encoded(encoded);
           core.encoded(id, encoded.kind, sizeOf(encoded.text), Date.now());
         }
+        return;
+      }
+      case Code.Keep: {
+        const { spot } = operation;
+        let form: Form | undefined;
+        if (spot !== undefined) attempt(() => (form = operation.form(spot)));
+        if (spot !== undefined && form !== undefined) this.instance.l1.keep(core, spot, form);
         return;
       }
       case Code.Serve:

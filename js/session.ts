@@ -4,14 +4,20 @@ import type { NotApplied } from "./errors.ts";
 import { currentHost } from "./host.ts";
 import type { CacheEvent, ExecutionContextLike } from "./index.d.ts";
 import { type Instance, isPaused, type Link } from "./isolate.ts";
+import { type Held, NONE } from "./l1.ts";
 import type { Named, Place } from "./names.ts";
 import { Scope } from "./scope.ts";
+import { Taken } from "./taken.ts";
 import { isTrap } from "./trap.ts";
 
 /** What a session needs of its cache. */
 export interface Home {
   /** The core's number for the settings; after `prepare`. */
   readonly cache: number;
+  /** How values are held in this isolate, as the core numbers it; 0: not at all, or there is no core yet. */
+  readonly values: number;
+  /** Somebody listens to events. */
+  readonly observed: boolean;
   prepare(): Instance;
   link(env: unknown): Link;
   existing(env: unknown): { readonly instance: Instance; readonly link: Link } | undefined;
@@ -27,6 +33,7 @@ export class Session {
   readonly #context: ExecutionContextLike | undefined;
   #scope: Scope | undefined;
   #absence: NotApplied = "unconfigured";
+  readonly #taken = new Taken();
 
   constructor(home: Home, env?: unknown, context?: ExecutionContextLike) {
     this.#home = home;
@@ -42,6 +49,51 @@ export class Session {
   /** The core's number for the cache's settings; once there is a scope. */
   get cache(): number {
     return this.#home.cache;
+  }
+
+  /** How values are held in this isolate; 0: not at all. */
+  get values(): number {
+    return this.#home.values;
+  }
+
+  /** The connection whose values this isolate may hold; `undefined`: it holds none, or cannot work. */
+  holding(): Link | undefined {
+    if (this.#home.values === NONE) return undefined;
+    try {
+      this.#home.prepare();
+      return this.#home.link(this.#env);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** A value that was held has been given to the caller. */
+  took(held: Held): void {
+    // Else nobody knows which later calls are the same caller's.
+    if (this.#context !== undefined) this.#taken.add(held);
+    if (!this.#home.observed) return;
+    const scope = this.enter();
+    if (scope === undefined) return;
+    const { core } = scope.instance;
+    const key = core.nameInEvents(held.cache, held.key);
+    const [outcome, shared, l1, reason] = ["hit", false, true, null] as const;
+    const { request } = scope;
+    this.#home.emit({ type: "read", at: Date.now(), request, key, outcome, shared, l1, reason });
+  }
+
+  /** Whether the caller may have got the key's value from what is held, and not from Redis or the callback since. */
+  hasTaken(path: string, key: string): boolean {
+    return this.#taken.has(path, key);
+  }
+
+  /** The caller reads the key anew: from here on the core knows of it. */
+  reads(path: string, key: string): void {
+    this.#taken.delete(path, key);
+  }
+
+  /** The core has failed over what is held. */
+  trapped(instance: Instance, error: unknown): void {
+    this.#home.trapped(instance, error);
   }
 
   /** What becomes of writes where `enter` gave nothing. */

@@ -1,0 +1,124 @@
+/**
+ * L1: values that this isolate holds itself. How long one may be served, to whom, and which have to go, the core decides; here
+ * they are, by the name that the caller gives, so that no text crosses into the core on a hit.
+ *
+ * Nobody sees what another one does to a value: it is frozen, or each reader gets a copy.
+ */
+import type { Core } from "leeward-glue";
+import { freeze, weigh, weighText } from "./frozen.ts";
+import { decode, type Text } from "./value.ts";
+
+/** As the core numbers them. */
+export const NONE = 0;
+const COPIED = 2;
+/** The core's answer: it is held no longer. */
+export const GONE = -2;
+
+/** What is to be held of what an operation reads or stores: of which cache, connection, namespace and key. */
+export interface Spot {
+  readonly cache: number;
+  readonly link: number;
+  readonly path: string;
+  readonly key: string;
+  /** As the core numbers them. */
+  readonly values: number;
+}
+
+/** A value in the form in which it is held. */
+export interface Form {
+  readonly value: unknown;
+  /** What each reader gets of it. */
+  readonly give: (value: never) => unknown;
+  /** Bytes of memory, at most. */
+  readonly size: number;
+}
+
+/** Something that is held. */
+export interface Held extends Form, Spot {
+  readonly id: number;
+  readonly name: number;
+}
+
+const same = (value: unknown) => value;
+const copyOfBytes = (value: Uint8Array) => value.slice();
+const copyOfBuffer = (value: ArrayBuffer) => value.slice(0);
+
+/** The form in which a value is held whose text is this; `decoded`: the value, which is frozen if that is its form. */
+export function formOf(text: Text, values: number, decoded: unknown): Form {
+  if (values === COPIED) return { value: text, give: decode, size: weighText(text.text) };
+  switch (text.kind) {
+    // Bytes cannot be frozen.
+    case "b": {
+      const value = copyOfBytes(decoded as Uint8Array);
+      return { value, give: copyOfBytes, size: weigh(value) };
+    }
+    case "a": {
+      const value = copyOfBuffer(decoded as ArrayBuffer);
+      return { value, give: copyOfBuffer, size: weigh(value) };
+    }
+    default:
+      return { value: decoded, give: same, size: freeze(decoded) };
+  }
+}
+
+/** Give a held value to a reader. */
+export function giveOf({ value, give }: Held): unknown {
+  return give(value as never);
+}
+
+/** What an instance of the core lets its driver hold; it ends with the instance. At most what the core has room for. */
+export class L1 {
+  /** By cache and connection, namespace and key. */
+  readonly #spots = new Map<number, Map<string, Map<string, Held>>>();
+  readonly #all = new Map<number, Held>();
+
+  find(cache: number, link: number, path: string, key: string): Held | undefined {
+    return this.#spots.get(place(cache, link))?.get(path)?.get(key);
+  }
+
+  /** Holds a value if the core, whose present effect offers it, has room for it; and no longer what has to go for it. */
+  keep(core: Core, spot: Spot, form: Form): void {
+    const [id = 0, ...gone] = core.keep(form.size + weighText(spot.key));
+    for (const other of gone) this.#drop(other);
+    if (id === 0) return;
+    const { cache, link, path, key, values } = spot;
+    const { value, give, size } = form;
+    const held = { id, name: core.keptName(), cache, link, path, key, values, value, give, size };
+    const paths = existing(this.#spots, place(cache, link));
+    existing(paths, path).set(key, held);
+    this.#all.set(id, held);
+  }
+
+  /** The core has no place for it any more. */
+  drop({ id }: Held): void {
+    this.#drop(id);
+  }
+
+  #drop(id: number): void {
+    const held = this.#all.get(id);
+    if (held === undefined) return;
+    this.#all.delete(id);
+    const { cache, link, path, key } = held;
+    const paths = this.#spots.get(place(cache, link));
+    const keys = paths?.get(path);
+    // The key may have a newer one by now.
+    if (keys?.get(key) !== held) return;
+    keys.delete(key);
+    // Names of namespaces may be data: they do not pile up.
+    if (keys.size === 0) paths?.delete(path);
+  }
+}
+
+/** Both are small numbers of the core's. */
+function place(cache: number, link: number): number {
+  return cache * 256 + link;
+}
+
+function existing<K, V>(map: Map<K, Map<string, V>>, key: K): Map<string, V> {
+  let known = map.get(key);
+  if (known === undefined) {
+    known = new Map();
+    map.set(key, known);
+  }
+  return known;
+}
