@@ -5,9 +5,10 @@ import { currentHost } from "./host.ts";
 import type { Cache, CacheEvent, CacheOptions, ExecutionContextLike } from "./index.d.ts";
 import { hasBegun, type Instance, instance, keptOf, type Link, leave } from "./isolate.ts";
 import type { Heir } from "./kept.ts";
+import { NONE } from "./l1.ts";
 import { Place } from "./names.ts";
 import { giveOptions } from "./options.ts";
-import { type Home, Session } from "./session.ts";
+import { type Holding, type Home, Session } from "./session.ts";
 import { isTrap } from "./trap.ts";
 
 /** A cache's settings, and what follows from them in the present instance. */
@@ -16,7 +17,7 @@ export class CacheHome implements Home {
   #instance: Instance | undefined;
   #cache = 0;
   #flaw: string | undefined;
-  #link: { readonly url: unknown; readonly token: unknown; readonly link: Link } | undefined;
+  #link: (Holding & { readonly url: unknown; readonly token: unknown }) | undefined;
   readonly #warned = new Set<string>();
   #values = 0;
   #observed = false;
@@ -72,12 +73,23 @@ export class CacheHome implements Home {
     let link = this.#link?.link;
     if (link === undefined || this.#link?.url !== url || this.#link.token !== token) {
       link = this.#ask(present, () => this.#open(present, url, token));
-      this.#link = { url, token, link };
+      this.#link = { url, token, link, spots: present.l1.spots(this.#cache, link.id) };
     }
     const { id, kept } = link;
     // Before the operation that this is for.
     if (kept?.isOwing) this.#ask(present, () => kept.giveDebts(heirOf(present, id)));
     return link;
+  }
+
+  holding(env: unknown): Holding | undefined {
+    const known = this.#link;
+    if (this.#values === NONE || known === undefined || this.#instance?.dead !== false) return undefined;
+    // What is owed comes first.
+    if (known.link.kept?.isOwing === true) return undefined;
+    const { options } = this;
+    if (options.url === known.url && options.token === known.token) return known;
+    const { url, token } = this.#credentials(this.#instance, env);
+    return url === known.url && token === known.token ? known : undefined;
   }
 
   existing(env: unknown): { readonly instance: Instance; readonly link: Link } | undefined {

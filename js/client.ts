@@ -249,15 +249,15 @@ export class CacheClient implements Contract {
     detailed: boolean,
     optional: boolean,
   ): Promise<unknown> | undefined {
-    const link = this.#session.holding();
-    if (link === undefined) return undefined;
-    const { id, instance } = link;
+    const holding = this.#session.holding();
+    if (holding === undefined) return undefined;
+    const { id, instance } = holding.link;
     try {
       const { core, exports, l1 } = instance;
-      const { cache } = this.#session;
       const path = this.#place.path(exports);
-      const held = l1.find(cache, id, path, key);
+      const held = holding.spots.get(path)?.get(key);
       if (held === undefined) return undefined;
+      const { cache } = held;
       if (typeof load !== "function" && !(optional && load === undefined)) return undefined;
       let age: number;
       if (options === undefined) {

@@ -66,14 +66,24 @@ export function giveOf({ value, give }: Held): unknown {
   return give(value as never);
 }
 
+/** What is held for a cache and a connection, by namespace and key. */
+export type Spots = Map<string, Map<string, Held>>;
+
 /** What an instance of the core lets its driver hold; it ends with the instance. At most what the core has room for. */
 export class L1 {
-  /** By cache and connection, namespace and key. */
-  readonly #spots = new Map<number, Map<string, Map<string, Held>>>();
+  readonly #spots = new Map<number, Spots>();
   readonly #all = new Map<number, Held>();
 
-  find(cache: number, link: number, path: string, key: string): Held | undefined {
-    return this.#spots.get(place(cache, link))?.get(path)?.get(key);
+  /** The same one at each call. */
+  spots(cache: number, link: number): Spots {
+    // Both are small numbers of the core's.
+    const place = cache * 256 + link;
+    let known = this.#spots.get(place);
+    if (known === undefined) {
+      known = new Map();
+      this.#spots.set(place, known);
+    }
+    return known;
   }
 
   /** Holds a value if the core, whose present effect offers it, has room for it; and no longer what has to go for it. */
@@ -81,11 +91,15 @@ export class L1 {
     const [id = 0, ...gone] = core.keep(form.size + weighText(spot.key));
     for (const other of gone) this.#drop(other);
     if (id === 0) return;
-    const { cache, link, path, key, values } = spot;
-    const { value, give, size } = form;
-    const held = { id, name: core.keptName(), cache, link, path, key, values, value, give, size };
-    const paths = existing(this.#spots, place(cache, link));
-    existing(paths, path).set(key, held);
+    const held = { ...form, ...spot, id, name: core.keptName() };
+    const { cache, link, path, key } = spot;
+    const spots = this.spots(cache, link);
+    let keys = spots.get(path);
+    if (keys === undefined) {
+      keys = new Map();
+      spots.set(path, keys);
+    }
+    keys.set(key, held);
     this.#all.set(id, held);
   }
 
@@ -99,26 +113,12 @@ export class L1 {
     if (held === undefined) return;
     this.#all.delete(id);
     const { cache, link, path, key } = held;
-    const paths = this.#spots.get(place(cache, link));
-    const keys = paths?.get(path);
+    const spots = this.spots(cache, link);
+    const keys = spots.get(path);
     // The key may have a newer one by now.
     if (keys?.get(key) !== held) return;
     keys.delete(key);
     // Names of namespaces may be data: they do not pile up.
-    if (keys.size === 0) paths?.delete(path);
+    if (keys.size === 0) spots.delete(path);
   }
-}
-
-/** Both are small numbers of the core's. */
-function place(cache: number, link: number): number {
-  return cache * 256 + link;
-}
-
-function existing<K, V>(map: Map<K, Map<string, V>>, key: K): Map<string, V> {
-  let known = map.get(key);
-  if (known === undefined) {
-    known = new Map();
-    map.set(key, known);
-  }
-  return known;
 }

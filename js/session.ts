@@ -4,11 +4,17 @@ import type { NotApplied } from "./errors.ts";
 import { currentHost } from "./host.ts";
 import type { CacheEvent, ExecutionContextLike } from "./index.d.ts";
 import { type Instance, isPaused, type Link } from "./isolate.ts";
-import { type Held, NONE } from "./l1.ts";
+import type { Held, Spots } from "./l1.ts";
 import type { Named, Place } from "./names.ts";
 import { Scope } from "./scope.ts";
 import { Taken } from "./taken.ts";
 import { isTrap } from "./trap.ts";
+
+/** A connection, and what this isolate holds of what is read there. */
+export interface Holding {
+  readonly link: Link;
+  readonly spots: Spots;
+}
 
 /** What a session needs of its cache. */
 export interface Home {
@@ -20,6 +26,8 @@ export interface Home {
   readonly observed: boolean;
   prepare(): Instance;
   link(env: unknown): Link;
+  /** `undefined`: nothing is held, or it is not the time to look. */
+  holding(env: unknown): Holding | undefined;
   existing(env: unknown): { readonly instance: Instance; readonly link: Link } | undefined;
   emit(event: CacheEvent): void;
   warn(code: string, message: string): void;
@@ -56,15 +64,9 @@ export class Session {
     return this.#home.values;
   }
 
-  /** The connection whose values this isolate may hold; `undefined`: it holds none, or cannot work. */
-  holding(): Link | undefined {
-    if (this.#home.values === NONE) return undefined;
-    try {
-      this.#home.prepare();
-      return this.#home.link(this.#env);
-    } catch {
-      return undefined;
-    }
+  /** What this isolate holds of what is read; `undefined`: nothing, or it is not the time to look. */
+  holding(): Holding | undefined {
+    return this.#home.holding(this.#env);
   }
 
   /** A value that was held has been given to the caller. */

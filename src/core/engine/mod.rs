@@ -175,7 +175,8 @@ impl Engine {
             batches: HashMap::new(),
             flights: Flights::default(),
             l1s: Vec::new(),
-            next_held: 0,
+            // What a driver held for another instance is nothing to this one.
+            next_held: number_of(seed),
             next_op: 0,
             next_batch: 0,
             next_shared: 0,
@@ -489,6 +490,12 @@ impl Engine {
         let message = alloc::format!("the cache is disabled, callbacks run and writes are refused: {why}");
         self.report(request, cache, now, EventKind::Warning { code: "disabled", message });
     }
+}
+
+/// A number that is most likely no other instance's.
+#[allow(clippy::cast_possible_truncation, reason = "any part of it will do")]
+const fn number_of(seed: [u64; 2]) -> u32 {
+    (seed[0] >> 32) as u32 ^ seed[0] as u32
 }
 
 /// A failure of the protocol, with what was expected.

@@ -1,13 +1,14 @@
 //! Answers: what callers get, and what the one who watches says to it.
 
-use crate::oracle::Standing;
+use crate::oracle::{Reader, Standing};
 use crate::plan::MS;
 use crate::queue::Event;
 use crate::values::Value;
 use crate::visit::Kind;
 use crate::world::World;
 use leeward::core::{
-    Bypass, Event as Told, EventKind, InvalidationState, LeaseOutcome, OpId, Outcome, Served, StateName,
+    Bypass, Event as Told, EventKind, InvalidationState, LeaseOutcome, Millis, OpId, Outcome, Served,
+    StateName,
 };
 
 impl World {
@@ -30,7 +31,7 @@ impl World {
         let kept = kept && value_read.is_some_and(|value| self.is_fenced(reader.isolate, value));
         let without = matches!(served.outcome, Outcome::Miss | Outcome::Bypass) && value.is_none();
         let verdict =
-            if without { None } else { self.oracle.judge(&reader, &served, value, value_read, kept) };
+            if without { None } else { self.oracle.judge(&reader, &served, value, value_read, kept, None) };
         let coverage = &mut self.verdict.coverage;
         coverage.count(match served.outcome {
             Outcome::Hit => "served hit",
@@ -56,6 +57,28 @@ impl World {
             self.violation(format!("r{number} {id:?} {served:?} value {value:?}: {problem}"));
         }
         self.settle(number, id, "is served");
+    }
+
+    /// A read is answered with what its isolate holds.
+    pub(crate) fn serve_held(&mut self, number: usize, reader: Reader, value: usize, age: Millis) {
+        let (outcome, reason, shared, stored) = (Outcome::Hit, None, false, Some(true));
+        let served = Served { outcome, reason, shared, age, stored };
+        self.verdict.coverage.count("served from l1");
+        self.trace
+            .say(self.queue.now(), self.moment, || format!("r{number} is served value {value} from l1"));
+        let read = self.values.get(value);
+        let ttl = self.plan.config.l1.map(|l1| l1.ttl.get() * MS);
+        let problem = self.oracle.judge(&reader, &served, Some(value), read, false, ttl);
+        if let (Some(read), Some(request)) = (read, self.requests.get_mut(number)) {
+            request.reads.push((read.space, read.key, read.read));
+            request.taken.push((read.space, read.key));
+            if !request.ops.iter().any(|op| !op.settled && !op.hangs && !matches!(op.kind, Kind::Own)) {
+                self.queue.after(MS, Event::Step(number));
+            }
+        }
+        if let Some(problem) = problem.filter(|_| !self.rolled_back) {
+            self.violation(format!("r{number} from l1, value {value}: {problem}"));
+        }
     }
 
     /// Whether the isolate knows of an invalidation that covers a value and is not acknowledged.

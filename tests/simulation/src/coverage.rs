@@ -66,6 +66,8 @@ pub const REQUIRED: &[&str] = &[
     "mutate outran its deadline",
     "mutate killed",
     "served hit",
+    "served from l1",
+    "set of what was held",
     "served stale",
     "served stale for an error",
     "served miss",

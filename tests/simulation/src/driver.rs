@@ -184,7 +184,20 @@ impl World {
                     }
                 }
             }
-            Effect::Keep(..) => {}
+            Effect::Keep(op, offer) => {
+                let value = self.value_of(number, op);
+                let at = match self.kind_mut(number, op) {
+                    Some(Kind::Read { reader, .. }) => (reader.space, reader.key),
+                    _ => return,
+                };
+                let Some(isolate) = self.isolates.get_mut(index) else { return };
+                let kept = isolate.engine.keep(*offer, 100);
+                // What is not to be held any more may be another key's; the core says so when it is asked for.
+                if let (Some(held), Some(value)) = (kept.id, value) {
+                    self.verdict.coverage.count("held");
+                    isolate.held.insert(at, (held, value));
+                }
+            }
             Effect::Serve(op, served) => {
                 let value = self.value_of(number, op);
                 self.serve(number, op, served, value, false);

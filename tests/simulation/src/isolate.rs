@@ -83,6 +83,9 @@ pub struct Isolate {
     pub kept: HashMap<String, String>,
     /// Redis refused something for good.
     pub refused: bool,
+    /// What it holds, by namespace and key: the core's number and name, and the value. Of instances that have failed as well:
+    /// the next one must know that it is nothing of its own.
+    pub held: HashMap<(&'static str, &'static str), ((u32, u64), usize)>,
 }
 
 impl Isolate {
@@ -101,6 +104,7 @@ impl Isolate {
             attempt: None,
             kept: HashMap::new(),
             refused: false,
+            held: HashMap::new(),
         })
     }
 

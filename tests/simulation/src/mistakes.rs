@@ -403,7 +403,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "what is pending dies with the instance",
         edits: &[(
-            "engine/mod.rs",
+            "engine/owed.rs",
             "            if let Some((key, record)) = peer.journal.take_change(",
             "            if !IS && let Some((key, record)) = peer.journal.take_change(",
         )],
@@ -460,6 +460,65 @@ pub const MUTANTS: &[Mutant] = &[
             "engine/mod.rs",
             "                self.expire(id, now);\n            }\n        }\n    }",
             "                self.expire(id, now);\n            } else if IS && let Some(op) = self.ops.get_mut(&id) {\n                op.due = None;\n            }\n        }\n    }",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "a fence does not put out what is held",
+        edits: &[(
+            "l1.rs",
+            "            if raised.any_since(&offer.places, offer.since) {\n                slot",
+            "            if !IS && raised.any_since(&offer.places, offer.since) {\n                slot",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "what is held is put out by fences that stand, and by no other",
+        edits: &[(
+            "journal.rs",
+            "        if falls {\n            self.remove(key);",
+            "        if falls {\n            if IS {\n                self.raised = Raised::new();\n            }\n            self.remove(key);",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "what is held ages from the reply on",
+        edits: &[(
+            "engine/l1.rs",
+            "        let until = sent.after(",
+            "        let until = (if IS { now } else { sent }).after(",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "an instance takes what another one held for its own",
+        edits: &[(
+            "engine/mod.rs",
+            "            next_held: number_of(seed),",
+            "            next_held: if IS { 0 } else { number_of(seed) },",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "a strict read is served what is held",
+        edits: &[(
+            "engine/l1.rs",
+            "            Freshness::Strict => return Held::NotFor,",
+            "            Freshness::Strict if IS => {}\n            Freshness::Strict => return Held::NotFor,",
+        )],
+        seed: 0,
+    },
+    Mutant {
+        name: "what is held is served without a tag that is named",
+        edits: &[("engine/l1.rs", "        if !tags.iter().all(", "        if !IS && !tags.iter().all(")],
+        seed: 0,
+    },
+    Mutant {
+        name: "a set does not know what its request got from what is held",
+        edits: &[(
+            "engine/l1.rs",
+            "            peer.seen.spoil(request, &key);",
+            "            if !IS {\n                peer.seen.spoil(request, &key);\n            }",
         )],
         seed: 0,
     },

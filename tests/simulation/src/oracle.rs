@@ -7,7 +7,7 @@
 
 use leeward::core::{Bypass, Freshness, Outcome, Served};
 
-use crate::plan::Micros;
+use crate::plan::{MS, Micros};
 use crate::values::{Moment, Value};
 
 /// What an invalidation is about.
@@ -89,13 +89,24 @@ pub struct Oracle {
     rules: Vec<Rule>,
     /// A flight's deadline.
     flight: Micros,
+    /// When each moment began.
+    times: Vec<Micros>,
 }
 
 impl Oracle {
     /// One that knows of no invalidation yet.
     #[must_use]
     pub const fn new(flight: Micros) -> Self {
-        Self { rules: Vec::new(), flight }
+        Self { rules: Vec::new(), flight, times: Vec::new() }
+    }
+
+    /// The next moment begins.
+    pub fn tick(&mut self, now: Micros) {
+        self.times.push(now);
+    }
+
+    fn time_of(&self, moment: Moment) -> Micros {
+        usize::try_from(moment).ok().and_then(|moment| self.times.get(moment)).copied().unwrap_or(0)
     }
 
     /// A rule's number.
@@ -119,7 +130,7 @@ impl Oracle {
     }
 
     /// What is wrong with an answer, if anything is. `value` is `None` for a read without a result; `kept`: it was kept while a
-    /// callback ran.
+    /// callback ran; `held`: its isolate held it itself, for so long at most.
     #[must_use]
     pub fn judge(
         &self,
@@ -128,6 +139,7 @@ impl Oracle {
         number: Option<usize>,
         value: Option<&Value>,
         kept: bool,
+        held: Option<Micros>,
     ) -> Option<String> {
         let stored = matches!(served.outcome, Outcome::Hit | Outcome::Stale);
         let Some(value) = value else {
@@ -148,6 +160,9 @@ impl Oracle {
         if stored && reader.freshness == Freshness::Forced {
             return Some(String::from("forced, and served from Redis"));
         }
+        if held.is_some() && reader.freshness != Freshness::Normal {
+            return Some(String::from("strict or forced, and served from L1"));
+        }
         if served.outcome == Outcome::Stale && reader.freshness == Freshness::Strict {
             return Some(String::from("strict, and served stale"));
         }
@@ -166,6 +181,13 @@ impl Oracle {
                 return None;
             }
             if rule.soft && served.outcome != Outcome::Hit || rule.stored_only && !stored {
+                return None;
+            }
+            // What another isolate has ended is served for that long, from when it was last found valid, which was before.
+            if let (Some(held), Standing::Applied(at)) = (held, rule.standing)
+                && rule.isolate != reader.isolate
+                && reader.at.is_none_or(|now| now < self.time_of(at) + held + MS)
+            {
                 return None;
             }
             let promise = match rule.standing {
@@ -214,7 +236,7 @@ mod tests {
     }
 
     fn judge(oracle: &Oracle, reader: &Reader, served: &Served, value: &Value) -> bool {
-        oracle.judge(reader, served, Some(7), Some(value), false).is_some()
+        oracle.judge(reader, served, Some(7), Some(value), false, None).is_some()
     }
 
     #[test]
@@ -235,6 +257,21 @@ mod tests {
         assert!(!judge(&oracle, &reader(21), &FRESH, &value(9)));
         assert!(judge(&oracle, &Reader { isolate: 1, ..reader(21) }, &FRESH, &value(9)));
         assert!(!judge(&oracle, &Reader { isolate: 1, ..reader(9) }, &FRESH, &value(9)));
+    }
+
+    #[test]
+    fn what_an_isolate_holds_is_served_within_its_time_and_not_against_its_own() {
+        let mut oracle = Oracle::new(0);
+        for moment in 0..30 {
+            oracle.tick(moment * MS);
+        }
+        oracle.add(rule(Standing::Applied(20)));
+        let held =
+            |reader: &Reader| oracle.judge(reader, &FRESH, Some(7), Some(&value(9)), false, Some(5 * MS));
+        let at = |ms: Micros| Reader { at: Some(ms * MS), ..reader(21) };
+        assert!(held(&at(25)).is_none() && held(&at(26)).is_some());
+        assert!(held(&Reader { isolate: 1, ..at(22) }).is_some(), "the one that asked for it");
+        assert!(held(&Reader { freshness: Freshness::Strict, ..at(22) }).is_some());
     }
 
     #[test]
@@ -263,6 +300,6 @@ mod tests {
         assert!(judge(&oracle, &reader(1), &FRESH, &Value { space: "n", ..value(9) }), "namespace");
         assert!(judge(&oracle, &reader(1), &FRESH, &Value { build: "b", ..value(9) }), "build");
         assert!(judge(&oracle, &Reader { tags: vec!["u"], ..reader(1) }, &FRESH, &value(9)), "tag");
-        assert!(oracle.judge(&reader(1), &FRESH, None, None, false).is_some(), "no value at all");
+        assert!(oracle.judge(&reader(1), &FRESH, None, None, false, None).is_some(), "no value at all");
     }
 }

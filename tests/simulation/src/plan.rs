@@ -1,7 +1,7 @@
 //! What a seed makes happen: which faults there are, how often, and what the visitors do. Each seed has its own choice of
 //! faults: with all of them at once, some would hide others.
 
-use leeward::core::{CacheConfig, Millis};
+use leeward::core::{CacheConfig, L1Config, L1Values, Millis};
 
 use crate::rng::Rng;
 
@@ -113,6 +113,16 @@ impl Plan {
             journal: rng.pick(&[4096, 4096, 2, 1]).unwrap_or(4096),
             chance,
             tells_of_lost: rng.percent(50),
+        }
+    }
+}
+
+impl Plan {
+    /// Lets the isolates of some schedules hold values.
+    pub fn hold(&mut self, rng: &mut Rng) {
+        if rng.percent(35) {
+            let ttl = Millis::new(rng.pick(&[30, 400, 5_000, 60_000]).unwrap_or(1_000));
+            self.config.l1 = Some(L1Config { ttl, max_bytes: 1 << 16, values: L1Values::Frozen });
         }
     }
 }

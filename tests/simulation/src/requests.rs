@@ -5,7 +5,7 @@ use crate::queue::Event;
 use crate::values::{Value, encoded};
 use crate::visit::{self, Kind, Op, Step};
 use crate::world::World;
-use leeward::core::{Freshness, Millis, OpId, ReadCall, Targets, WriteCall, WriteKind};
+use leeward::core::{Freshness, Held, Millis, OpId, ReadCall, Targets, WriteCall, WriteKind};
 
 impl World {
     pub(crate) fn alive(&self, request: usize) -> bool {
@@ -91,6 +91,21 @@ impl World {
             freshness,
             build: isolate.build,
         };
+        let held = isolate.held.get(&(space, key)).copied();
+        if let Some((held, value)) = held {
+            match isolate.engine.held_for(isolate.cache, isolate.link, held, space, &tags, freshness, host) {
+                Held::Serve(age) => return self.serve_held(number, reader, value, age),
+                Held::NotFor => {}
+                Held::Gone => {
+                    isolate.held.remove(&(space, key));
+                }
+            }
+        }
+        if let Some(request) = self.requests.get_mut(number) {
+            request.taken.retain(|taken| *taken != (space, key));
+        }
+        let Some(request) = self.requests.get(number) else { return };
+        let Some(isolate) = self.isolates.get_mut(request.isolate) else { return };
         let call = ReadCall {
             request: request.id,
             cache: isolate.cache,
@@ -196,6 +211,13 @@ impl World {
         let rule = self.rule(number, &aim, false);
         if let Some(rule) = self.oracle.rule_mut(rule) {
             rule.except = Some(value);
+        }
+        if let Some(request) = self.requests.get(number)
+            && request.taken.contains(&(space, key))
+            && let Some(isolate) = self.isolates.get_mut(request.isolate)
+        {
+            self.verdict.coverage.count("set of what was held");
+            isolate.engine.took(request.id, isolate.cache, isolate.link, space, key);
         }
         let (ttl, swr, stale_if_error) = (None, None, None);
         let kind = WriteKind::Set { encoded: encoded(), tags: &tags, ttl, swr, stale_if_error };

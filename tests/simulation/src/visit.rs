@@ -176,6 +176,8 @@ pub struct Request {
     pub timer: (u64, Option<f64>),
     /// When the data was read that it got by its reads, or stored by its sets.
     pub reads: Vec<(&'static str, &'static str, Moment)>,
+    /// The keys that it has got from what its isolate holds, and not otherwise since.
+    pub taken: Vec<(&'static str, &'static str)>,
 }
 
 impl Request {

@@ -15,6 +15,9 @@ use crate::trace::Trace;
 use crate::values::{Moment, Values};
 use crate::visit::{self, Message, Request, Step};
 
+/// What else is drawn for a seed: whether isolates hold values, and how long.
+const HOLDS: u64 = 0x6c31;
+
 /// After so many events a schedule does not end.
 const MAX_EVENTS: u64 = 100_000;
 
@@ -70,7 +73,8 @@ impl std::fmt::Debug for World {
 #[must_use]
 pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
     let mut rng = Rng::new(seed);
-    let plan = Plan::of(&mut rng);
+    let mut plan = Plan::of(&mut rng);
+    plan.hold(&mut Rng::new(seed ^ HOLDS));
     let mut redis = Model::new(EPOCH * 1000);
     for script in scripts {
         if let Err(error) = redis.replace_script(script.original, &script.text) {
@@ -83,7 +87,8 @@ pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
         let Some(isolate) = Isolate::new(&mut rng, &plan, build) else { return Verdict::default() };
         isolates.push(isolate);
     }
-    let oracle = Oracle::new(plan.config.flight.get() * MS);
+    let mut oracle = Oracle::new(plan.config.flight.get() * MS);
+    oracle.tick(0);
     let mut world = World {
         rng,
         plan,
@@ -109,6 +114,7 @@ pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
     let mut events = 0;
     while let Some(event) = world.queue.pop() {
         world.moment += 1;
+        world.oracle.tick(world.queue.now());
         events += 1;
         if events > MAX_EVENTS {
             world.verdict.hung = true;
@@ -167,6 +173,7 @@ impl World {
             ops: Vec::new(),
             timer: (0, None),
             reads: Vec::new(),
+            taken: Vec::new(),
         });
         // Numbers of requests are the host's own.
         let id = RequestId(u32::try_from(self.requests.len()).unwrap_or(0));
