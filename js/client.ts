@@ -16,7 +16,7 @@ import type {
   Stored,
   WriteOptions,
 } from "./index.d.ts";
-import type { Exports } from "./isolate.ts";
+import type { Exports, Instance } from "./isolate.ts";
 import { GONE, giveOf, NONE } from "./l1.ts";
 import { checkKey, checkTargets, type Named, type Place } from "./names.ts";
 import { type CallOptions, callOptions, signalOf } from "./options.ts";
@@ -214,7 +214,7 @@ export class CacheClient implements Contract {
         const path = this.#place.path(exports);
         const { cache, values } = this.#session;
         if (values !== NONE) {
-          this.#session.reads(path, key);
+          operation.got = () => this.#session.got(path, key);
           if (given.l1) operation.spot = { cache, link: scope.link.id, path, key, values };
         }
         scope.start(operation, () =>
@@ -249,10 +249,12 @@ export class CacheClient implements Contract {
     detailed: boolean,
     optional: boolean,
   ): Promise<unknown> | undefined {
-    const holding = this.#session.holding();
-    if (holding === undefined) return undefined;
-    const { id, instance } = holding.link;
+    let instance: Instance | undefined;
     try {
+      const holding = this.#session.holding();
+      if (holding === undefined) return undefined;
+      const { id } = holding.link;
+      instance = holding.link.instance;
       const { core, exports, l1 } = instance;
       const path = this.#place.path(exports);
       const held = holding.spots.get(path)?.get(key);
@@ -278,7 +280,7 @@ export class CacheClient implements Contract {
       const [outcome, stored, shared, reason] = ["hit", true, false, undefined] as const;
       return Promise.resolve({ value, outcome, age, stored, shared, l1: true, reason });
     } catch (error) {
-      if (isTrap(error)) this.#session.trapped(instance, error);
+      if (instance !== undefined && isTrap(error)) this.#session.trapped(instance, error);
       return undefined;
     }
   }

@@ -30,6 +30,8 @@ export class ReadOperation implements Operation {
   declared: string[] | undefined;
   /** Of the instance that checks what the callback asks for; `undefined`: there is none. */
   exports: Exports | undefined;
+  /** Called when the caller gets a value that the core knows of. */
+  got: (() => void) | undefined;
   /** Where what it reads or stores may be held; `undefined`: nowhere. */
   spot: Spot | undefined;
   /** The value that it has taken out of a text, as it would be held. */
@@ -172,6 +174,8 @@ export class ReadOperation implements Operation {
   serve(outcome: Outcome, age: number, stored: boolean | undefined, shared: boolean, reason: unknown): void {
     if (this.#settled) return;
     this.#settle();
+    const found = outcome === "hit" || outcome === "stale" || this.#load !== undefined;
+    if (found && !this.#alone) this.got?.();
     const { value } = this;
     if (!this.#detailed) {
       this.#settlers.resolve(value);

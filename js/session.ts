@@ -88,8 +88,8 @@ export class Session {
     return this.#taken.has(path, key);
   }
 
-  /** The caller reads the key anew: from here on the core knows of it. */
-  reads(path: string, key: string): void {
+  /** The caller has got the key's value by a read: the core knows of it. */
+  got(path: string, key: string): void {
     this.#taken.delete(path, key);
   }
 

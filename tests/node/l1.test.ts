@@ -281,6 +281,11 @@ describe("a reader", () => {
     await hold(1);
     const again = here.cache.for(undefined, context);
     await again.get("key");
+    // Whoever has begun to read has not read yet.
+    const reading = again.get<number>("key", { l1: false });
+    expect(await again.set("key", 5)).toMatchObject({ stored: false });
+    await reading;
+    await hold(1);
     const read = (await again.get<number>("key", { l1: false })) as number;
     expect(await again.set("key", read + 1)).toEqual({ state: "applied", stored: true });
     expect(await there.cache.get("key")).toBe(2);

@@ -27,6 +27,7 @@ impl World {
             && let Some(request) = self.requests.get_mut(number)
         {
             request.reads.push((value.space, value.key, value.read));
+            request.taken.retain(|taken| *taken != (value.space, value.key));
         }
         let kept = kept && value_read.is_some_and(|value| self.is_fenced(reader.isolate, value));
         let without = matches!(served.outcome, Outcome::Miss | Outcome::Bypass) && value.is_none();

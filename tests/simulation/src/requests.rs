@@ -101,9 +101,6 @@ impl World {
                 }
             }
         }
-        if let Some(request) = self.requests.get_mut(number) {
-            request.taken.retain(|taken| *taken != (space, key));
-        }
         let Some(request) = self.requests.get(number) else { return };
         let Some(isolate) = self.isolates.get_mut(request.isolate) else { return };
         let call = ReadCall {
