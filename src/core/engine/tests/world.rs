@@ -120,6 +120,9 @@ impl World {
             swr: None,
             stale_if_error: None,
             lease_wait: None,
+            early_refresh: None,
+            jitter: None,
+            negative_ttl: None,
             freshness: Freshness::Normal,
             load: true,
             anchored: self.anchored,
@@ -142,8 +145,8 @@ impl World {
     }
 
     pub(super) fn set(&mut self, request: u32, key: &str) -> OpId {
-        let (ttl, swr, stale_if_error) = (None, None, None);
-        let kind = WriteKind::Set { encoded: VALUE, tags: &[], ttl, swr, stale_if_error };
+        let (ttl, swr, stale_if_error, jitter) = (None, None, None, None);
+        let kind = WriteKind::Set { encoded: VALUE, tags: &[], ttl, swr, stale_if_error, jitter };
         self.write(request, Targets { keys: &[key], ..Targets::default() }, kind)
     }
 
@@ -189,9 +192,13 @@ impl World {
 
     /// The callback of an operation ends, and declares these tags.
     pub(super) fn callback_with(&mut self, op: OpId, ok: bool, tags: &[&str]) {
-        self.running.retain(|running| *running != op);
         let tags = tags.iter().map(|tag| (*tag).to_string()).collect();
-        let end = if ok { CallbackEnd::Ok { ttl: None, skip: false, tags } } else { CallbackEnd::Err };
+        let end = CallbackEnd::Ok { ttl: None, skip: false, none: false, tags };
+        self.callback_end(op, if ok { end } else { CallbackEnd::Err });
+    }
+
+    pub(super) fn callback_end(&mut self, op: OpId, end: CallbackEnd) {
+        self.running.retain(|running| *running != op);
         assert!(self.engine.callback(op, end, self.now), "{op:?} is known");
         self.drain(self.owners[&op]);
     }
