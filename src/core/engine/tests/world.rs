@@ -9,8 +9,8 @@ use leeward_redis_model::Model;
 
 use crate::core::{
     BatchId, BodyPart, CacheConfig, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Endpoint, Engine,
-    ErrorKind, Event, EventKind, Freshness, InvalidationState, Millis, OpId, ReadCall, RequestId, Served,
-    SharedId, Source, Targets, ValueKind, WriteCall, WriteKind,
+    ErrorKind, Event, EventKind, Freshness, Header, InvalidationState, Millis, OpId, ReadCall, RequestId,
+    Served, SharedId, Source, Targets, ValueKind, WriteCall, WriteKind,
 };
 
 /// The value that every callback gives, encoded.
@@ -178,6 +178,13 @@ impl World {
     pub(super) fn has(&self, key: &str) -> bool {
         let hash = self.redis.hash(std::format!("leeward:k::{key}").as_bytes());
         hash.is_some_and(|hash| hash.keys().any(|field| field.starts_with(b"h:")))
+    }
+
+    /// The header of the entry of a key.
+    pub(super) fn header(&self, key: &str) -> Header {
+        let hash = self.redis.hash(std::format!("leeward:k::{key}").as_bytes()).expect("stored");
+        let text = hash.get(&b"h:"[..]).expect("stored");
+        Header::parse(&String::from_utf8(text.clone()).expect("a text")).expect("a header")
     }
 
     /// The generation of a key.
