@@ -9,6 +9,7 @@ mod driver;
 mod ending;
 mod faults;
 pub mod isolate;
+pub mod lives;
 pub mod marks;
 mod mistakes;
 pub mod mutants;
