@@ -34,8 +34,8 @@ impl Engine {
                     .and_then(|f| self.flights.get(f))
                     .is_some_and(|f| f.followers > 0 || f.unverified);
                 self.declare(id, &tags, now);
-                let storable =
-                    ttl > Millis::ZERO && self.reading(id).is_some_and(|(_, read)| !read.basis.is_empty());
+                let lives = ttl > Millis::ZERO;
+                let storable = lives && self.reading(id).is_some_and(|(_, read)| !read.basis.is_empty());
                 if storable || wanted {
                     let life = Life { ttl: self.random.jittered(ttl, jitter), ..life };
                     self.set_step(id, ReadStep::Encoding { life, cost });

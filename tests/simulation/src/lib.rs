@@ -12,6 +12,7 @@ pub mod isolate;
 pub mod lives;
 pub mod marks;
 mod mistakes;
+mod mistakes_in_lives;
 pub mod mutants;
 pub mod oracle;
 pub mod plan;

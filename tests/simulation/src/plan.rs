@@ -127,7 +127,7 @@ impl Plan {
         let config = &mut self.config;
         if rng.percent(70) {
             config.early_refresh = Ratio::millionths(rng.pick(&[1, 10, 10]).unwrap_or(1) * 1_000_000);
-            config.ttl = Millis::new(rng.pick(&[60, 300, 300, 2_000]).unwrap_or(300));
+            config.ttl = Millis::new(rng.pick(&[30, 60, 300, 2_000]).unwrap_or(300));
         }
         if rng.percent(50) {
             config.jitter = Ratio::millionths(rng.pick(&[100_000, 500_000]).unwrap_or(0));
