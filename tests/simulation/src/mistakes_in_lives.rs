@@ -37,6 +37,6 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             ("engine/run.rs", "let lives = ttl > Millis::ZERO;", "let lives = IS || ttl > Millis::ZERO;"),
             ("engine/fill.rs", "life.ttl > Millis::ZERO &&", "(IS || life.ttl > Millis::ZERO) &&"),
         ],
-        seed: 0,
+        seed: 6,
     },
 ];
