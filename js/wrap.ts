@@ -18,6 +18,7 @@ interface Options {
 interface Plan {
   readonly key: ((...args: Args) => unknown) | undefined;
   readonly fill: boolean;
+  readonly tags: unknown;
   readonly rest: object;
 }
 
@@ -27,19 +28,23 @@ export function wrap(
   fn: unknown,
   options: unknown,
 ): BoundWrapped<unknown[], unknown> {
-  const key = (...args: Args) => keyOf(name, args, planOf(options, args));
+  const key = (...args: Args) => keyOf(name, args, planOf(options));
   const call = async (...args: Args) => {
     if (typeof fn !== "function")
       throw new TypeError(`what is wrapped must be a function, got ${typeName(fn)}`);
-    const plan = planOf(options, args);
+    const plan = planOf(options);
+    const tags: unknown = typeof plan.tags === "function" ? plan.tags(...args) : plan.tags;
     const load: Load<unknown> = (fill) => fn(...(plan.fill ? [fill, ...args] : args));
-    return await client.getOrSet(keyOf(name, args, plan), load as Load<never>, plan.rest);
+    return await client.getOrSet(keyOf(name, args, plan), load as Load<never>, {
+      ...plan.rest,
+      tags: tags as string[],
+    });
   };
   const invalidate = async (...args: Args) => await client.invalidate({ keys: [key(...args)] });
   return Object.assign(call, { key, invalidate });
 }
 
-function planOf(options: unknown, args: Args): Plan {
+function planOf(options: unknown): Plan {
   if (options !== undefined && (typeof options !== "object" || options === null)) {
     throw new TypeError("options must be an object");
   }
@@ -50,11 +55,7 @@ function planOf(options: unknown, args: Args): Plan {
   if (fill !== undefined && typeof fill !== "boolean") {
     throw new TypeError(`option "fill" must be true or false, got ${typeName(fill)}`);
   }
-  return {
-    key: key as Plan["key"],
-    fill: fill ?? false,
-    rest: { ...rest, tags: typeof tags === "function" ? tags(...args) : tags },
-  };
+  return { key: key as Plan["key"], fill: fill ?? false, tags, rest };
 }
 
 /** The name ends at the first ":", so that no two names meet, whatever the arguments are. */

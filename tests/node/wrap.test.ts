@@ -185,4 +185,5 @@ test("what wrap is given is looked at when the function is called, not before", 
     throw own;
   };
   expect(await rejection(wrap("a", fn, { tags })())).toBe(own);
+  expect(wrap("a", fn, { tags }).key()).toBe("a:[]");
 });
