@@ -32,12 +32,14 @@ mod l1;
 mod options;
 mod raised;
 mod random;
+mod ratio;
 mod recent;
 pub mod redis;
 mod seen;
 mod stats;
 mod tagged;
 mod time;
+mod xfetch;
 
 pub use config::{CacheConfig, L1Config, L1Values, MAX_TTL};
 pub use connection::{Snapshot, StateName};
@@ -55,5 +57,6 @@ pub use event::{Bypass, Event, EventKind, InvalidationState, LeaseOutcome, Outco
 pub use key::{Key, KeyKind, short_hash};
 pub use l1::{Held, Kept, Offer};
 pub use options::{CallKind, MUTATE_TIMEOUT, OptionError, OptionValue, Options, call_option};
+pub use ratio::Ratio;
 pub use stats::Stats;
 pub use time::{Clock, Millis, Timestamp};

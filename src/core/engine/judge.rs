@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::found::{Found, Source as FoundSource, State};
-use super::op::{Op, Read, ReadStep};
+use super::op::{Op, Read, ReadStep, Refresh};
 use super::{Effect, Engine, Freshness, OpId, Served, Source};
 use crate::core::basis::Basis;
 use crate::core::entry::Header;
@@ -61,7 +61,7 @@ impl Engine {
             let asked = !read.lease.token.is_empty() && read.freshness != Freshness::Forced;
             let fresh = found.header.as_ref().filter(|_| found.state == State::Fresh);
             let promised = fresh.filter(|_| found.source == FoundSource::Script);
-            read.fresh = promised.map(|header| header.freshness(found.now));
+            read.fresh = promised.map(|header| header.left(found.now));
             read.lease.taken = asked && found.state != State::Fresh && found.lease == Millis::ZERO;
         }
         let Some((_, read)) = self.reading(id) else { return };
@@ -73,6 +73,11 @@ impl Engine {
                     self.end_lease_wait(id, LeaseOutcome::Filled, now);
                     let stale = served.outcome == Outcome::Stale;
                     let staleness = stale.then(|| header.staleness(found.now));
+                    let refresh = match refresh {
+                        true => Refresh::Leased,
+                        false if !stale && self.is_early(id, header, &found) => Refresh::Early,
+                        false => Refresh::No,
+                    };
                     self.set_step(id, ReadStep::Decoding { served, tags, refresh, staleness });
                     self.set_due(id, None);
                     return self.push(lane.request, Effect::Decode(id, source));

@@ -5,6 +5,7 @@ use leeward_redis_model::{Model, Snapshot};
 
 use crate::coverage::Coverage;
 use crate::isolate::{Clock, EPOCH, Isolate};
+use crate::lives::Leases;
 use crate::marks::Marks;
 use crate::mutants::LuaMutant;
 use crate::oracle::Oracle;
@@ -37,6 +38,8 @@ pub struct Verdict {
 /// The world.
 pub struct World {
     pub(crate) rng: Rng,
+    /// For what the plan's `renew` brings in, so that the others mean what they meant.
+    pub(crate) more: Rng,
     pub(crate) plan: Plan,
     pub(crate) queue: Queue,
     pub(crate) moment: Moment,
@@ -50,6 +53,7 @@ pub struct World {
     pub(crate) values: Values,
     pub(crate) oracle: Oracle,
     pub(crate) marks: Marks,
+    pub(crate) leases: Leases,
     /// What Redis held a while ago, in schedules in which it may come back.
     pub(crate) older: Option<Snapshot>,
     /// It has.
@@ -75,6 +79,8 @@ pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
     let mut rng = Rng::new(seed);
     let mut plan = Plan::of(&mut rng);
     plan.hold(&mut Rng::new(seed ^ HOLDS));
+    let mut more = Rng::new(seed ^ 0x72_65_6e_65_77);
+    plan.renew(&mut more);
     let mut redis = Model::new(EPOCH * 1000);
     for script in scripts {
         if let Err(error) = redis.replace_script(script.original, &script.text) {
@@ -91,6 +97,7 @@ pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
     oracle.tick(0);
     let mut world = World {
         rng,
+        more,
         plan,
         queue: Queue::default(),
         moment: 0,
@@ -104,6 +111,7 @@ pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
         values: Values::default(),
         oracle,
         marks: Marks::default(),
+        leases: Leases::default(),
         older: None,
         rolled_back: false,
         verdict: Verdict::default(),

@@ -1,6 +1,8 @@
 //! The dialogue, step by step.
 
+mod early;
 mod l1;
+mod lives;
 mod marks;
 mod reads;
 mod tags;
