@@ -23,7 +23,7 @@ const copied = createCache({
 });
 
 /** @param {number} bytes */
-function valueOf(bytes) {
+function rowsOf(bytes) {
   const rows = Math.ceil(bytes / 64);
   return Array.from({ length: rows }, (_, id) => ({ id, name: "x".repeat(40), done: id % 2 === 0 }));
 }
@@ -57,7 +57,7 @@ const context = { waitUntil() {} };
 const load = async () => 0;
 for (const kib of [1, 10]) {
   const keys = Array.from({ length: 100 }, (_, n) => `learner:${kib}:${n}`);
-  const value = valueOf(kib * 1024);
+  const value = rowsOf(kib * 1024);
   for (const key of keys) {
     map.set(key, { value, at: Date.now() });
     await cache.set(key, value, { tags: ["learners"] });
@@ -81,8 +81,11 @@ for (const kib of [1, 10]) {
   console.log(`${kib} KB`);
   for (const [name, , times] of ways) {
     const each = median(times);
-    console.log(`  ${name.padEnd(26)}${each.toFixed(0).padStart(8)} ns${(each / base).toFixed(2).padStart(8)} x`);
+    console.log(
+      `  ${name.padEnd(26)}${each.toFixed(0).padStart(8)} ns${(each / base).toFixed(2).padStart(8)} x`,
+    );
   }
 }
 const { l1Hits, requests } = cache.stats();
-if (l1Hits < 3 * ROUNDS * CALLS) throw new Error(`expected hits alone, got ${l1Hits}, and ${requests} requests`);
+if (l1Hits < 3 * ROUNDS * CALLS)
+  throw new Error(`expected hits alone, got ${l1Hits}, and ${requests} requests`);

@@ -241,3 +241,110 @@ impl Hasher for Name {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::L1Values;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+    use std::format;
+
+    const LATER: Timestamp = Timestamp::from_ms(1_000);
+
+    fn l1(max_bytes: u64) -> L1 {
+        let values = L1Values::Frozen;
+        L1::new(L1Config { ttl: Millis::seconds(1), max_bytes, values }).expect("sound options")
+    }
+
+    fn offer(n: u64, since: u64) -> Offer {
+        let key = Key::entry("p", "", &format!("key:{n}"));
+        let age = (Millis::ZERO, Timestamp::default());
+        Offer::new((CacheId(0), ConnectionId(0)), (&key, &[], &[]), Seq(since), LATER, age)
+    }
+
+    /// Keeps one, and reads it, if it is held.
+    fn keep(l1: &mut L1, n: u64, bytes: u64, id: u32) -> Kept {
+        l1.keep(offer(n, u64::from(id)), bytes, id, &mut Raised::new())
+    }
+
+    fn is_held(l1: &L1, n: u64, id: u32) -> bool {
+        matches!(l1.get(offer(n, 0).name, id, Timestamp::default(), &mut Raised::new()), Held::Serve(_))
+    }
+
+    #[test]
+    fn a_million_of_them_take_no_more_than_there_is_room_for() {
+        let mut l1 = l1(1 << 20);
+        let (mut held, mut weight) = (BTreeMap::new(), 0);
+        for n in 0..1_000_000_u32 {
+            let bytes = u64::from(n % 5_000);
+            let kept = keep(&mut l1, u64::from(n), bytes, n + 1);
+            for id in kept.gone {
+                weight -= held.remove(&id).expect("it was held");
+            }
+            if kept.id.is_some() {
+                held.insert(n + 1, bytes);
+                weight += bytes;
+            }
+            assert!(l1.size().1 <= 1 << 20 && weight <= 1 << 20, "{n}: {:?} {weight}", l1.size());
+        }
+        assert!(held.len() > 100 && held.len() as u64 == l1.size().0);
+    }
+
+    #[test]
+    fn keys_that_are_asked_for_once_do_not_push_out_those_that_are_asked_for() {
+        let mut l1 = l1(1 << 20);
+        let hot = 100;
+        for n in 0..hot {
+            keep(&mut l1, n, 2_000, 1 + u32::try_from(n).expect("small"));
+        }
+        for n in 0..20_000_u32 {
+            keep(&mut l1, 1_000 + u64::from(n), 2_000, 1_000 + n);
+            if n % 200 == 0 {
+                for n in 0..hot {
+                    is_held(&l1, n, 1 + u32::try_from(n).expect("small"));
+                }
+            }
+        }
+        let left = (0..hot).filter(|n| is_held(&l1, *n, 1 + u32::try_from(*n).expect("small"))).count();
+        assert!(left >= 95, "{left} of {hot}");
+    }
+
+    #[test]
+    fn what_is_too_large_is_not_held_and_takes_the_old_one_with_it() {
+        let mut l1 = l1(1 << 16);
+        assert!(keep(&mut l1, 1, 100, 1).id.is_some());
+        assert_eq!(keep(&mut l1, 1, 1 << 13, 2), Kept { id: None, gone: Vec::from([1]) });
+        assert!(!is_held(&l1, 1, 1) && !is_held(&l1, 1, 2));
+    }
+
+    #[test]
+    fn what_the_core_holds_for_them_has_a_limit_of_its_own() {
+        let mut l1 = l1(1 << 26);
+        for n in 0..100_000 {
+            keep(&mut l1, n, 10, 1 + u32::try_from(n).expect("small"));
+        }
+        assert!(l1.size().0 * METADATA <= MAX_METADATA, "{:?}", l1.size());
+    }
+
+    proptest! {
+        /// Beside what a naive driver believes, which holds whatever it is told to and drops what it is told to.
+        #[test]
+        fn the_driver_is_told_of_all_that_goes(calls in proptest::collection::vec((0..40_u64, 0..9_000_u64), 1..200)) {
+            let mut l1 = l1(1 << 16);
+            let mut held: BTreeMap<u64, (u32, u64)> = BTreeMap::new();
+            for (id, (n, bytes)) in (1..).zip(calls) {
+                let kept = keep(&mut l1, n, bytes, id);
+                held.retain(|_, (id, _)| !kept.gone.contains(id));
+                if kept.id.is_some() {
+                    prop_assert!(held.insert(n, (id, bytes)).is_none(), "the old one was told to be gone");
+                }
+                prop_assert!(held.values().map(|(_, bytes)| bytes).sum::<u64>() <= 1 << 16);
+            }
+            for (n, (id, _)) in &held {
+                prop_assert!(is_held(&l1, *n, *id));
+            }
+            prop_assert_eq!(held.len() as u64, l1.size().0);
+        }
+    }
+}
