@@ -85,8 +85,8 @@ function dropAll(): number {
   const isolates = globalThis as unknown as Record<symbol, { instance: { l1: L1 } } | undefined>;
   const l1 = isolates[symbol as symbol]?.instance.l1;
   let count = 0;
-  for (let cache = 0; cache < 8; cache += 1) {
-    for (const keys of [...(l1?.spots(cache, 0).values() ?? [])]) {
+  for (let place = 0; place < 64; place += 1) {
+    for (const keys of [...(l1?.spots(place >> 3, place & 7).values() ?? [])]) {
       for (const held of [...keys.values()]) {
         l1?.drop(held);
         count += 1;

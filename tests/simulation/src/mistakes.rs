@@ -478,7 +478,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             "            if raised.any_since(&offer.places, offer.since) {\n                slot",
             "            if !IS && raised.any_since(&offer.places, offer.since) {\n                slot",
         )],
-        seed: 0,
+        seed: 20,
     },
     Mutant {
         name: "what is held is put out by fences that stand, and by no other",
@@ -487,7 +487,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             "        if falls {\n            self.remove(key);",
             "        if falls {\n            if IS {\n                self.raised = Raised::new();\n            }\n            self.remove(key);",
         )],
-        seed: 0,
+        seed: 20,
     },
     Mutant {
         name: "what is held ages from the reply on",
@@ -496,7 +496,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             "        let until = sent.after(",
             "        let until = (if IS { now } else { sent }).after(",
         )],
-        seed: 0,
+        seed: 1_743,
     },
     Mutant {
         name: "an instance takes what another one held for its own",
@@ -514,12 +514,12 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             "            Freshness::Strict => return Held::NotFor,",
             "            Freshness::Strict if IS => {}\n            Freshness::Strict => return Held::NotFor,",
         )],
-        seed: 0,
+        seed: 54,
     },
     Mutant {
         name: "what is held is served without a tag that is named",
         edits: &[("engine/l1.rs", "        if !tags.iter().all(", "        if !IS && !tags.iter().all(")],
-        seed: 0,
+        seed: 19,
     },
     Mutant {
         name: "a set does not know what its request got from what is held",
@@ -528,6 +528,6 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             "            peer.seen.spoil(request, &key);",
             "            if !IS {\n                peer.seen.spoil(request, &key);\n            }",
         )],
-        seed: 0,
+        seed: 1_367,
     },
 ];
