@@ -41,3 +41,8 @@ export function weigh(value: unknown): number {
 export function weighText(text: string): number {
   return TEXT + (/[^\0-\xff]/.test(text) ? 2 * text.length : text.length);
 }
+
+/** The same with what says of which kind it is. */
+export function weighPair(text: string): number {
+  return OBJECT + weighText(text);
+}

@@ -5,7 +5,7 @@
  * Nobody sees what another one does to a value: it is frozen, or each reader gets a copy.
  */
 import type { Core } from "leeward-glue";
-import { freeze, weigh, weighText } from "./frozen.ts";
+import { freeze, weigh, weighPair, weighText } from "./frozen.ts";
 import { decode, type Text } from "./value.ts";
 
 /** As the core numbers them. */
@@ -45,7 +45,7 @@ const copyOfBuffer = (value: ArrayBuffer) => value.slice(0);
 
 /** The form in which a value is held whose text is this; `decoded`: the value, which is frozen if that is its form. */
 export function formOf(text: Text, values: number, decoded: unknown): Form {
-  if (values === COPIED) return { value: text, give: decode, size: weighText(text.text) };
+  if (values === COPIED) return { value: text, give: decode, size: weighPair(text.text) };
   switch (text.kind) {
     // Bytes cannot be frozen.
     case "b": {

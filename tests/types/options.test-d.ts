@@ -111,6 +111,19 @@ cache.lookup("key", undefined, { tags: ["a"], freshness: "strict", signal: Abort
 cache.get("key", { tags: ["a"], freshness: "strict", signal: AbortSignal.timeout(5) });
 cache.set("key", 1, { ttl: "5m", swr: "1m", staleIfError: "1h", tags: ["a"] });
 createCache({ swr: "1m", staleIfError: "1h", leaseWait: "1s" });
+createCache({ l1: { ttl: "5s", maxBytes: 1 << 20 } });
+createCache({ l1: { ttl: 500, maxBytes: 1 << 20, values: "copied" } });
+cache.getOrSet("key", load, { l1: false });
+cache.get("key", { l1: true });
+expectTypeOf(cache.lookup("key", load)).resolves.toHaveProperty("l1").toEqualTypeOf<boolean>();
+// @ts-expect-error: a bound of bytes, too
+createCache({ l1: { ttl: "5s" } });
+// @ts-expect-error: and one of time
+createCache({ l1: { maxBytes: 1 << 20 } });
+// @ts-expect-error: nobody shares what others can change
+createCache({ l1: { ttl: "5s", maxBytes: 1 << 20, values: "shared" } });
+// @ts-expect-error: what is stored is not held by a set
+cache.set("key", 1, { l1: false });
 createCache({ jitter: 0.1, earlyRefresh: 1, negativeTtl: "10s" });
 cache.getOrSet("key", load, { jitter: 0.5, earlyRefresh: 10, negativeTtl: 0 });
 cache.set("key", 1, { jitter: undefined });

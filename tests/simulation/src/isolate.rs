@@ -60,6 +60,9 @@ pub struct Promise {
     pub waiters: Vec<(usize, OpId)>,
 }
 
+/// The number and the name of something that an isolate holds, and the value.
+pub type InL1 = ((u32, u64), usize);
+
 /// An isolate.
 #[derive(Debug)]
 pub struct Isolate {
@@ -85,7 +88,7 @@ pub struct Isolate {
     pub refused: bool,
     /// What it holds, by namespace and key: the core's number and name, and the value. Of instances that have failed as well:
     /// the next one must know that it is nothing of its own.
-    pub held: HashMap<(&'static str, &'static str), ((u32, u64), usize)>,
+    pub held: HashMap<(&'static str, &'static str), InL1>,
 }
 
 impl Isolate {
