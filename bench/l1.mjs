@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { createCache } from "../dist/node.js";
-import { createTestRedis } from "../dist/testing.js";
+import { createCache } from "leeward";
+import { createTestRedis } from "leeward/testing";
 
 const ROUNDS = 25;
 const CALLS = 20_000;

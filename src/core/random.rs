@@ -20,6 +20,12 @@ impl Random {
         Self { state, instance, nonces: 0 }
     }
 
+    /// A number that is most likely no other instance's.
+    #[allow(clippy::cast_possible_truncation, reason = "any part of it will do")]
+    pub(crate) const fn number([instance, _]: [u64; 2]) -> u32 {
+        (instance >> 32) as u32 ^ instance as u32
+    }
+
     pub(crate) fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.state;

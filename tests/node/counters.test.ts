@@ -65,6 +65,9 @@ test("stats() says what the gateway counts", async () => {
   const { httpRequests, redisCommands } = stage.gateway.counters();
   expect(cache.stats()).toEqual({
     hits: 1,
+    l1Hits: 0,
+    l1Entries: 0,
+    l1Bytes: 0,
     stale: 0,
     misses: 3,
     bypasses: 0,

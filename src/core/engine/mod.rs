@@ -179,7 +179,7 @@ impl Engine {
             flights: Flights::default(),
             l1s: Vec::new(),
             // What a driver held for another instance is nothing to this one.
-            next_held: number_of(seed),
+            next_held: Random::number(seed),
             next_op: 0,
             next_batch: 0,
             next_shared: 0,
@@ -494,12 +494,6 @@ impl Engine {
         let message = alloc::format!("the cache is disabled, callbacks run and writes are refused: {why}");
         self.report(request, cache, now, EventKind::Warning { code: "disabled", message });
     }
-}
-
-/// A number that is most likely no other instance's.
-#[allow(clippy::cast_possible_truncation, reason = "any part of it will do")]
-const fn number_of(seed: [u64; 2]) -> u32 {
-    (seed[0] >> 32) as u32 ^ seed[0] as u32
 }
 
 /// A failure of the protocol, with what was expected.

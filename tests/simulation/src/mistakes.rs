@@ -499,15 +499,6 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         seed: 1_743,
     },
     Mutant {
-        name: "an instance takes what another one held for its own",
-        edits: &[(
-            "engine/mod.rs",
-            "            next_held: number_of(seed),",
-            "            next_held: if IS { 0 } else { number_of(seed) },",
-        )],
-        seed: 0,
-    },
-    Mutant {
         name: "a strict read is served what is held",
         edits: &[(
             "engine/l1.rs",
