@@ -1,6 +1,7 @@
 /** What handlers work with. Every call ends in a promise of its own; a cache that cannot work runs callbacks. */
 import { invalidationError } from "./errors.ts";
 import type {
+  Checked,
   Connection,
   CacheClient as Contract,
   Invalidated,
@@ -48,6 +49,9 @@ const NO_STATS: Stats = {
   fillsRefused: 0,
   fillsFailed: 0,
   unstorable: 0,
+  rejected: 0,
+  compressedFrom: 0,
+  compressedTo: 0,
   invalidationsApplied: 0,
   invalidationsPending: 0,
   invalidationsRefused: 0,
@@ -65,21 +69,33 @@ export class CacheClient implements Contract {
     this.#place = place;
   }
 
-  getOrSet<T>(key: string, load: Load<T> & Load<Storable<T>>, options?: ReadOptions): Promise<T> {
+  getOrSet<T>(
+    key: string,
+    load: Load<T> & Load<Storable<T>>,
+    options?: ReadOptions & Checked<NoInfer<T>>,
+  ): Promise<T> {
     return this.#read(key, load, options, false) as Promise<T>;
   }
 
-  lookup<T>(key: string, load: Load<T> & Load<Storable<T>>, options?: ReadOptions): Promise<Lookup<T>>;
-  lookup<T = unknown>(key: string, load?: undefined, options?: LookOptions): Promise<Lookup<T | undefined>>;
+  lookup<T>(
+    key: string,
+    load: Load<T> & Load<Storable<T>>,
+    options?: ReadOptions & Checked<NoInfer<T>>,
+  ): Promise<Lookup<T>>;
+  lookup<T = unknown>(
+    key: string,
+    load?: undefined,
+    options?: LookOptions & Checked<T>,
+  ): Promise<Lookup<T | undefined>>;
   lookup<T>(
     key: string,
     load?: Load<T> & Load<Storable<T>>,
-    options?: ReadOptions,
+    options?: ReadOptions & Checked<NoInfer<T>>,
   ): Promise<Lookup<T | undefined>> {
     return this.#read(key, load, options, true, true) as Promise<Lookup<T | undefined>>;
   }
 
-  get<T = unknown>(key: string, options?: LookOptions): Promise<T | undefined> {
+  get<T = unknown>(key: string, options?: LookOptions & Checked<T>): Promise<T | undefined> {
     return this.#read(key, undefined, options, false, true) as Promise<T | undefined>;
   }
 
@@ -180,7 +196,7 @@ export class CacheClient implements Contract {
   #read(
     key: string,
     load: Load<unknown> | undefined,
-    options: ReadOptions | undefined,
+    options: (ReadOptions & Checked<never>) | (ReadOptions & Checked<unknown>) | undefined,
     detailed: boolean,
     optional = false,
   ): Promise<unknown> {
@@ -199,6 +215,7 @@ export class CacheClient implements Contract {
         const { core, exports } = scope.instance;
         operation.exports = exports;
         const given: CallOptions = callOptions(exports, "Read", options);
+        operation.schema = given.schema;
         scope.start(operation, () =>
           core.beginRead(
             scope.request,

@@ -34,6 +34,10 @@ pub struct Verdict {
 /// The world.
 pub struct World {
     pub(crate) rng: Rng,
+    /// What readers' schemas think of stored values: of a stream of its own.
+    pub(crate) tastes: Rng,
+    /// How often, of a hundred, a stored value will not do.
+    pub(crate) picky: u64,
     pub(crate) plan: Plan,
     pub(crate) queue: Queue,
     pub(crate) moment: Moment,
@@ -70,6 +74,7 @@ impl std::fmt::Debug for World {
 #[must_use]
 pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
     let mut rng = Rng::new(seed);
+    let mut tastes = Rng::new(!seed);
     let plan = Plan::of(&mut rng);
     let mut redis = Model::new(EPOCH * 1000);
     for script in scripts {
@@ -86,6 +91,8 @@ pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
     let oracle = Oracle::new(plan.config.flight.get() * MS);
     let mut world = World {
         rng,
+        picky: if tastes.percent(30) { 15 } else { 0 },
+        tastes,
         plan,
         queue: Queue::default(),
         moment: 0,

@@ -3,5 +3,6 @@
 mod marks;
 mod reads;
 mod tags;
+mod values;
 mod world;
 mod writes;
