@@ -37,11 +37,16 @@ export function versionIn(env: unknown, binding: string): string {
   const bound: unknown = (env as Record<string, unknown> | undefined | null)?.[binding];
   const id: unknown = typeof bound === "object" && bound !== null ? (bound as { id?: unknown }).id : bound;
   if (typeof id === "string" && id !== "") return id;
-  const name = binding.slice(0, 40);
+  const name = JSON.stringify(binding.slice(0, 40));
   throw new TypeError(
-    `option "version" names the binding ${JSON.stringify(name)}, which must hold an object with an id, or a text, got ` +
-      (bound === undefined ? "nothing" : typeof bound === "object" ? "one without an id" : typeName(bound)),
+    `option "version" names the binding ${name}, which must hold an object with an id, or a text, got ${nameOf(bound)}`,
   );
+}
+
+function nameOf(bound: unknown): string {
+  if (bound === undefined) return "nothing";
+  if (bound === "") return "an empty text";
+  return typeof bound === "object" ? "one without an id" : typeName(bound);
 }
 
 function give(core: Core, prefix: string, options: object): void {
