@@ -22,7 +22,7 @@ const FORMAT = "gzip";
 const STEP = 16_384;
 
 const COMPRESSED: Readonly<Partial<Record<PlainKind, CompressedKind>>> = { j: "J", b: "B", a: "A" };
-const PLAIN: Readonly<Record<CompressedKind, PlainKind>> = { J: "j", B: "b", A: "a" };
+export const PLAIN: Readonly<Record<CompressedKind, PlainKind>> = { J: "j", B: "b", A: "a" };
 
 /** The same value, compressed; `undefined`: it cannot be here. */
 export async function compress(text: Text): Promise<Text | undefined> {

@@ -4,5 +4,6 @@ mod marks;
 mod reads;
 mod tags;
 mod values;
+mod wire;
 mod world;
 mod writes;
