@@ -10,7 +10,7 @@ beforeEach(async () => {
 
 const HASH = "leeward:k::key";
 const field = async (name: string) => (await stage.redis.command("HGET", HASH, name)) as string;
-const kindOf = async () => (await field("h:")).split(" ")[7];
+const kindOf = async (): Promise<string | undefined> => (await field("h:")).split(" ")[7];
 
 /** Random, so that nothing can be gained. */
 const noise = (length: number) => crypto.getRandomValues(new Uint8Array(length));
@@ -52,8 +52,8 @@ describe.each(["callback", "set"])("the value of a %s", (by) => {
   test.for([
     ["below the threshold", () => "x".repeat(1021)],
     ["that gains nothing", () => noise(4096)],
-    ["undefined", () => undefined],
-  ] as const)("one %s is stored as it is", async ([, make]) => {
+    ["undefined", (): unknown => undefined],
+  ] as [string, () => unknown][])("one %s is stored as it is", async ([, make]) => {
     const { cache, events } = stage.cache({ compress: 1024 });
     const made = make();
     if (by === "set") await cache.set("key", made as string);
