@@ -271,6 +271,8 @@ impl Engine {
         match read.step {
             ReadStep::AwaitingAttempt { .. } => self.resume_read(id, now),
             ReadStep::AwaitingLease => self.poll_lease(id, now),
+            ReadStep::Decoding { .. } | ReadStep::Stashing { .. } => self.value_late(id, now),
+            ReadStep::Compressing { .. } => self.store_plain(id, now),
             ReadStep::Following { flight, .. } => {
                 self.flights.detach(flight);
                 self.again(id, now);
@@ -279,8 +281,6 @@ impl Engine {
                 self.leave_batch(batch, id, now);
                 self.run(id, Some(Bypass::Timeout), now);
             }
-            ReadStep::Decoding { .. } | ReadStep::Stashing { .. } => self.value_late(id, now),
-            ReadStep::Compressing { .. } => self.store_plain(id, now),
             ReadStep::Releasing { batch } => {
                 self.leave_batch(batch, id, now);
                 self.finish(id);
