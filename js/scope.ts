@@ -212,7 +212,7 @@ export class Scope {
         operation.run((ok) =>
           this.#tell(operation, () =>
             ok
-              ? core.callbackOk(id, Number.NaN, false, undefined, Date.now())
+              ? core.callbackOk(id, Number.NaN, false, false, undefined, Date.now())
               : core.callbackErr(id, Date.now()),
           ),
         );
@@ -246,7 +246,14 @@ export class Scope {
           ended: (ok) =>
             this.#tell(operation, () =>
               ok
-                ? core.callbackOk(id, operation.ttl, operation.skipped, operation.declared, Date.now())
+                ? core.callbackOk(
+                    id,
+                    operation.ttl,
+                    operation.skipped,
+                    operation.value === undefined || operation.value === null,
+                    operation.declared,
+                    Date.now(),
+                  )
                 : core.callbackErr(id, Date.now()),
             ),
           tags: (names) => this.#tell(operation, () => core.tags(id, names, Date.now())),

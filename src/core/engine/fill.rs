@@ -24,7 +24,7 @@ impl Engine {
     pub fn encoded(&mut self, id: OpId, encoded: Encoded, host: f64) -> bool {
         let now = self.now(host);
         let Some((lane, read)) = self.reading(id) else { return false };
-        let ReadStep::Encoding { ttl, cost } = read.step else { return true };
+        let ReadStep::Encoding { life, cost } = read.step else { return true };
         let (tags, basis) = (read.tags(), read.basis.clone());
         let limit = self.max_value(lane);
         if encoded.size > limit {
@@ -40,7 +40,8 @@ impl Engine {
             self.push(lane.request, Effect::Share(id, value));
             self.push(lane.request, Effect::Settle(value));
         }
-        let storable = self.reading(id).is_some_and(|(_, read)| !read.basis.is_empty());
+        let storable =
+            life.ttl > Millis::ZERO && self.reading(id).is_some_and(|(_, read)| !read.basis.is_empty());
         let ready = self.peer(lane.connection).is_some_and(|peer| peer.connection.is_ready());
         if storable && ready {
             if lane.anchored {
@@ -49,11 +50,11 @@ impl Engine {
             self.serve_computed(id, None, now);
             if self.compresses(lane, encoded) {
                 // Behind the answer, and no longer than half of what a write may take: then it is stored as it is.
-                self.set_step(id, ReadStep::Compressing { encoded, ttl, cost });
+                self.set_step(id, ReadStep::Compressing { encoded, life, cost });
                 self.set_due(id, Some(self.compression_deadline(lane, now)));
                 self.push(lane.request, Effect::Compress(id));
             } else {
-                self.send_fill(id, encoded, ttl, cost, now);
+                self.send_fill(id, encoded, life, cost, now);
             }
         } else {
             self.serve_computed(id, Some(false), now);
@@ -61,7 +62,7 @@ impl Engine {
                 self.note_fill(id, false, Some("down"), now);
             }
             self.end_own_flight(id, Stage::NotStored);
-            self.finish(id);
+            self.end_without_value(id, now);
         }
         true
     }
@@ -120,8 +121,8 @@ impl Engine {
         match self.ops.get_mut(&id).map(|op| &mut op.kind) {
             Some(Kind::Read(read)) => {
                 read.plain = Some(plain.size);
-                if let ReadStep::Compressing { ttl, cost, .. } = read.step {
-                    self.store_computed(id, encoded, ttl, cost, now);
+                if let ReadStep::Compressing { life, cost, .. } = read.step {
+                    self.store_computed(id, encoded, life, cost, now);
                 }
             }
             Some(Kind::Write(Write { set: Some(set), .. })) => {
@@ -137,8 +138,8 @@ impl Engine {
     pub(super) fn store_plain(&mut self, id: OpId, now: Timestamp) {
         match self.ops.get(&id).map(|op| &op.kind) {
             Some(Kind::Read(read)) => {
-                if let ReadStep::Compressing { encoded, ttl, cost } = read.step {
-                    self.store_computed(id, encoded, ttl, cost, now);
+                if let ReadStep::Compressing { encoded, life, cost } = read.step {
+                    self.store_computed(id, encoded, life, cost, now);
                 }
             }
             Some(Kind::Write(_)) => self.ask_write(id, false, now),
@@ -147,25 +148,18 @@ impl Engine {
     }
 
     /// Stores what has been compressed, if Redis is still there.
-    fn store_computed(&mut self, id: OpId, encoded: Encoded, ttl: Millis, cost: Millis, now: Timestamp) {
+    fn store_computed(&mut self, id: OpId, encoded: Encoded, life: Life, cost: Millis, now: Timestamp) {
         let Some((lane, _)) = self.reading(id) else { return };
         if self.peer(lane.connection).is_some_and(|peer| peer.connection.is_ready()) {
-            self.send_fill(id, encoded, ttl, cost, now);
+            self.send_fill(id, encoded, life, cost, now);
         } else {
             self.conclude_fill(id, Stage::NotStored, Some("down"), now);
         }
     }
 
-    pub(super) fn send_fill(
-        &mut self,
-        id: OpId,
-        encoded: Encoded,
-        ttl: Millis,
-        cost: Millis,
-        now: Timestamp,
-    ) {
+    pub(super) fn send_fill(&mut self, id: OpId, encoded: Encoded, life: Life, cost: Millis, now: Timestamp) {
         let Some((lane, read)) = self.reading(id) else { return };
-        let (resent, life) = (read.resent, Life { ttl, ..read.life });
+        let resent = read.resent;
         // What the callback declared has been looked at: it is all in there.
         let Some(basis) = read.basis.narrow(&read.tags()) else {
             return self.conclude_fill(id, Stage::NotStored, Some("late tags"), now);
@@ -173,7 +167,7 @@ impl Engine {
         let command = self.fill_command(lane, &basis, encoded, life, cost, "", resent);
         let batch = self.enqueue(lane, None, encoded.size, command, Slot::Fill { op: id });
         let deadline = now.after(self.config(lane.cache).map_or(Millis::ZERO, |config| config.write));
-        self.set_step(id, ReadStep::Filling { batch, encoded, ttl, cost });
+        self.set_step(id, ReadStep::Filling { batch, encoded, life, cost });
         self.set_due(id, Some(deadline));
     }
 
@@ -203,7 +197,7 @@ impl Engine {
 
     pub(super) fn fill_replied(&mut self, id: OpId, reply: &Reply, body: &[u8], now: Timestamp) {
         let Some((lane, read)) = self.reading(id) else { return };
-        let ReadStep::Filling { encoded, ttl, cost, .. } = read.step else { return };
+        let ReadStep::Filling { encoded, life, cost, .. } = read.step else { return };
         let (key, resent) = (read.key.clone(), read.resent);
         match reply {
             reply if reply::is_ok(body, reply) => {
@@ -216,7 +210,7 @@ impl Engine {
                 if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
                     read.resent = true;
                 }
-                self.send_fill(id, encoded, ttl, cost, now);
+                self.send_fill(id, encoded, life, cost, now);
             }
             Reply::Error(error) => {
                 self.report_command(lane, *error, now);

@@ -5,6 +5,7 @@ use leeward_redis_model::{Model, Snapshot};
 
 use crate::coverage::Coverage;
 use crate::isolate::{Clock, EPOCH, Isolate};
+use crate::lives::Leases;
 use crate::marks::Marks;
 use crate::mutants::LuaMutant;
 use crate::oracle::Oracle;
@@ -38,6 +39,8 @@ pub struct World {
     pub(crate) tastes: Rng,
     /// How often, of a hundred, a stored value will not do.
     pub(crate) picky: u64,
+    /// For what the plan's `renew` brings in, so that the others mean what they meant.
+    pub(crate) more: Rng,
     pub(crate) plan: Plan,
     pub(crate) queue: Queue,
     pub(crate) moment: Moment,
@@ -51,6 +54,7 @@ pub struct World {
     pub(crate) values: Values,
     pub(crate) oracle: Oracle,
     pub(crate) marks: Marks,
+    pub(crate) leases: Leases,
     /// What Redis held a while ago, in schedules in which it may come back.
     pub(crate) older: Option<Snapshot>,
     /// It has.
@@ -75,7 +79,9 @@ impl std::fmt::Debug for World {
 pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
     let mut rng = Rng::new(seed);
     let mut tastes = Rng::new(!seed);
-    let plan = Plan::of(&mut rng);
+    let mut plan = Plan::of(&mut rng);
+    let mut more = Rng::new(seed ^ 0x72_65_6e_65_77);
+    plan.renew(&mut more);
     let mut redis = Model::new(EPOCH * 1000);
     for script in scripts {
         if let Err(error) = redis.replace_script(script.original, &script.text) {
@@ -93,6 +99,7 @@ pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
         rng,
         picky: if tastes.percent(30) { 15 } else { 0 },
         tastes,
+        more,
         plan,
         queue: Queue::default(),
         moment: 0,
@@ -106,6 +113,7 @@ pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
         values: Values::default(),
         oracle,
         marks: Marks::default(),
+        leases: Leases::default(),
         older: None,
         rolled_back: false,
         verdict: Verdict::default(),

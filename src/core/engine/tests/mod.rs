@@ -1,5 +1,7 @@
 //! The dialogue, step by step.
 
+mod early;
+mod lives;
 mod marks;
 mod reads;
 mod tags;
