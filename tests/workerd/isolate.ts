@@ -1,16 +1,12 @@
 /** The built package in a real isolate: a `workerd` of its own, and clients with sockets of their own. */
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { request } from "node:http";
-import { createRequire } from "node:module";
 import type { Socket } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { transformSync } from "esbuild";
-import { startChild } from "../../dev/child.mjs";
+import { serve } from "./serve.mjs";
 import type { Call, Ended, State, Visit } from "./visit.ts";
 
-const workerd = createRequire(import.meta.url)("workerd") as { default: string; compatibilityDate: string };
-export const NEWEST = workerd.compatibilityDate;
+export { NEWEST } from "./serve.mjs";
 
 /** Read once: a build that is made meanwhile must not mix with this one. */
 const file = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url));
@@ -75,20 +71,18 @@ export interface Isolate {
 const PATIENCE_MS = 12_000;
 
 export async function startIsolate(options: IsolateOptions = {}): Promise<Isolate> {
-  const folder = mkdtempSync(join(tmpdir(), "leeward-isolate-"));
   const source = readFileSync(new URL(options.handler ?? "worker.ts", import.meta.url), "utf8");
   const handler = transformSync(source, { loader: "ts", format: "esm", target: "es2022" }).code;
-  const files = { ...PACKAGE, ...options.files, "main.js": MAIN, "worker.js": handler };
-  for (const [name, content] of Object.entries(files)) {
-    writeFileSync(join(folder, name), content);
-  }
-  const config = join(folder, "config.capnp");
-  writeFileSync(config, configOf(options));
-  const args = ["serve", config, "--control-fd=1", "--verbose"];
-  const child = await startChild(options.binary ?? workerd.default, args, { temporaryFolder: folder });
-  const line = await child.line(/"event":\s*"listen"/);
-  const { port } = JSON.parse(line.slice(line.indexOf("{"))) as { port: number };
-  const url = `http://127.0.0.1:${port}`;
+  const files = { ...PACKAGE, ...options.files };
+  const { url, child } = await serve({
+    ...options,
+    modules: {
+      "main.js": MAIN,
+      "worker.js": handler,
+      leeward: files["leeward.js"],
+      "leeward.wasm": files["leeward.wasm"],
+    },
+  });
 
   let marks = 0;
   const visit = async (wanted: Visit) => {
@@ -160,31 +154,4 @@ function send(url: string, path: string, body: unknown): Visiting {
       socket?.resetAndDestroy();
     },
   };
-}
-
-function configOf({ compatibilityDate = NEWEST, flags = [], env = {} }: IsolateOptions): string {
-  const text = (value: string) => JSON.stringify(value);
-  const bindings = Object.entries(env).map(
-    ([name, value]) => `(name = ${text(name)}, text = ${text(value)})`,
-  );
-  return `using Workerd = import "/workerd/workerd.capnp";
-const config :Workerd.Config = (
-  services = [
-    (name = "main", worker = .w),
-    (name = "internet", network = (allow = ["public", "private"])),
-  ],
-  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
-);
-const w :Workerd.Worker = (
-  modules = [
-    (name = "main.js", esModule = embed "main.js"),
-    (name = "worker.js", esModule = embed "worker.js"),
-    (name = "leeward", esModule = embed "leeward.js"),
-    (name = "leeward.wasm", wasm = embed "leeward.wasm"),
-  ],
-  compatibilityDate = ${text(compatibilityDate)},
-  compatibilityFlags = [${flags.map(text).join(", ")}],
-  bindings = [${bindings.join(", ")}],
-);
-`;
 }
