@@ -1,6 +1,6 @@
 /** The built package in a real isolate: a `workerd` of its own, and clients with sockets of their own. */
 import { readFileSync } from "node:fs";
-import { request } from "node:http";
+import { Agent, request } from "node:http";
 import type { Socket } from "node:net";
 import { transformSync } from "esbuild";
 import { serve } from "./serve.mjs";
@@ -84,14 +84,15 @@ export async function startIsolate(options: IsolateOptions = {}): Promise<Isolat
     },
   });
 
+  const agent = new Agent({ keepAlive: true });
   let marks = 0;
   const visit = async (wanted: Visit) => {
-    const { status, text } = await send(url, "/", wanted).answer;
+    const { status, text } = await send(url, "/", wanted, agent).answer;
     if (status !== 200) throw new Error(`HTTP status ${status}: ${text.slice(0, 500)}`);
     return JSON.parse(text) as Ended[];
   };
   const state = async (wanted: Omit<Visit, "calls"> = {}) =>
-    JSON.parse((await send(url, "/state", wanted).answer).text) as State;
+    JSON.parse((await send(url, "/state", wanted, agent).answer).text) as State;
   return {
     url,
     send: (path, body) => send(url, path, body),
@@ -120,12 +121,16 @@ export async function startIsolate(options: IsolateOptions = {}): Promise<Isolat
       return child.output().replaceAll(/^.*mark\?.*$\n?/gm, "");
     },
     // workerd drains on SIGTERM, and stays while a request hangs.
-    stop: () => child.kill(),
+    async stop() {
+      agent.destroy();
+      await child.kill();
+    },
   };
 }
 
-function send(url: string, path: string, body: unknown): Visiting {
-  const client = request(`${url}${path}`, { method: "POST", agent: false });
+/** On a socket of its own, unless an agent has them. */
+function send(url: string, path: string, body: unknown, agent: Agent | false = false): Visiting {
+  const client = request(`${url}${path}`, { method: "POST", agent });
   let socket: Socket | undefined;
   let left = false;
   client.on("socket", (given) => {
