@@ -8,7 +8,9 @@ import { ends, FRESH, KEY, OLD, OPERATIONS, type Operation, SECRET, SPACE } from
 import { expectNoSecrets } from "./fault-scenario.ts";
 import { type Isolate, TRAPPING_PACKAGE } from "./isolate.ts";
 import { FLAG_OFF, FLAG_ON, givenBy, OLD_DATE, RUNTIMES, type Stage, startStage } from "./stage.ts";
-import type { Ended, Visit } from "./visit.ts";
+import type { Ended } from "./visit.ts";
+
+type Env = Record<string, string>;
 
 /** Those with a connection of their own. */
 const OWN = OPERATIONS.filter(({ compat }) => !compat);
@@ -61,7 +63,7 @@ describe.each(RUNTIMES)("every operation, $name,", (runtime) => {
     await stage.settled();
   });
 
-  const elsewhere: [string, string, (visit: Visit["env"]) => Visit["env"]][] = [
+  const elsewhere: [string, string, (env: Env) => Env][] = [
     ["a wrong token", "auth", (env) => ({ ...env, UPSTASH_REDIS_REST_TOKEN: `${SECRET}-${tokenOf(env)}` })],
     [
       "a name that no server has",
@@ -75,7 +77,7 @@ describe.each(RUNTIMES)("every operation, $name,", (runtime) => {
     const boxes = boxesOf(stage, [false], 5);
     await Promise.all(
       boxes.map(async (box) => {
-        box.visit.env = change(box.visit.env);
+        box.visit.env = change(box.visit.env ?? {});
         for (const ended of await box.run()) expectHonest(box.cell.operation, ended, ["pending"]);
         const state = await box.isolate.until(({ connection }) => connection.lastError !== null, box.visit);
         expect(state.connection, box.name).toMatchObject({ isReady: false, lastError: error });
@@ -86,8 +88,8 @@ describe.each(RUNTIMES)("every operation, $name,", (runtime) => {
   });
 });
 
-function tokenOf(env: Visit["env"]): string {
-  return env?.UPSTASH_REDIS_REST_TOKEN ?? "";
+function tokenOf({ UPSTASH_REDIS_REST_TOKEN = "" }: Env): string {
+  return UPSTASH_REDIS_REST_TOKEN;
 }
 
 /** What may have become of an entry that Redis holds. */
@@ -148,8 +150,9 @@ describe.each([FLAG_OFF, OLD_DATE])("every operation, $name,", (runtime) => {
       await isolate.send(`/fail?at=${at}&how=trap`, {}).answer;
       const [ended] = await box.run();
       expectHonest(operation, ended as Ended, ["applied", "pending", "refused"]);
-      const told = operation.kind === "write" ? (ended?.error?.state ?? "applied") : "none";
-      const old = ends(operation) && told !== "refused" ? [] : [OLD];
+      const told =
+        (ended?.value as { invalidation?: { state: string } } | undefined)?.invalidation ?? ended?.error;
+      const old = ends(operation) && told?.state !== "refused" ? [] : [OLD];
       await box.untilHit(FRESH, [FRESH, ...old]);
     };
     // After three traps within 10 s an isolate does without a core: two operations for each.
