@@ -13,6 +13,8 @@ const BREATH = 0.1;
 const MIN_BREATH = 12 * MIB;
 /** What a table of the core may still grow by, once. */
 const WASM_ROOM = 256 * 1024;
+/** Of what the runtime says. */
+const MAX_SAID = 5;
 /** Of a shorter run nobody can tell growth from warming up. */
 const MIN_MINUTES = 5;
 
@@ -102,6 +104,7 @@ export function judge({ samples, arrived, looks, logs, visitors, minutes, faults
     );
     const said = (logs[index] ?? "").split("\n").filter((line) => /uncaught|unhandled|hung/i.test(line));
     check(said.length === 0, `${name}: the runtime has no complaint`, said[0] ?? "none");
+    for (const line of said.slice(1, MAX_SAID)) say(`       ${line}`);
   }
   const pending = looks.reduce((sum, { stats }) => sum + stats.invalidationsPending, 0);
   check(

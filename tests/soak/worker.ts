@@ -28,8 +28,10 @@ WebAssembly.Instance = class extends Instance {
 
 const books = { reads: 0, served: 0, failed: 0, callbacks: 0, unhandled: 0 };
 const events: Record<string, number> = {};
-addEventListener("unhandledrejection", () => {
+addEventListener("unhandledrejection", (event) => {
   books.unhandled += 1;
+  const name = `unhandled ${String((event as PromiseRejectionEvent).reason).slice(0, 120)}`;
+  events[name] = (events[name] ?? 0) + 1;
 });
 
 const cache = createCache({

@@ -67,7 +67,10 @@ export const CASES: readonly FaultCase[] = [
   cause("too few results", "wrongTypes", "protocol", /malformed reply/, { shape: "fewer" }),
   cause("too many results", "wrongTypes", "protocol", /malformed reply/, { shape: "more" }),
   cause("an empty body", "empty", "protocol", /malformed reply/),
-  cause("a reply over the limit", "oversize", "too-large", /over the size limit/, { megabytes: 17 }),
+  {
+    ...cause("a reply over the limit", "oversize", "too-large", /over the size limit/, { megabytes: 17 }),
+    large: true,
+  },
   {
     ...cause("a reply over the limit, unannounced", "oversize", "too-large", /over the size limit/, {
       megabytes: 17,

@@ -84,7 +84,8 @@ export async function startIsolate(options: IsolateOptions = {}): Promise<Isolat
     },
   });
 
-  const agent = new Agent({ keepAlive: true });
+  // Before workerd closes what is idle, which is after 5 s.
+  const agent = new Agent({ keepAlive: true, timeout: 3000 });
   let marks = 0;
   const visit = async (wanted: Visit) => {
     const { status, text } = await send(url, "/", wanted, agent).answer;
