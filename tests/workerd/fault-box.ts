@@ -23,8 +23,8 @@ export interface Patience {
   write: number;
 }
 
-/** No deadline is to be reached. */
-export const PATIENT: Patience = { read: 10_000, write: 10_000 };
+/** No deadline is to be reached: the longest that there are. */
+export const PATIENT: Patience = { read: 30_000, write: 30_000 };
 
 export class Box {
   readonly stage: Stage;

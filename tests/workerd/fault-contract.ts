@@ -14,13 +14,13 @@ import { type Runtime, type Stage, startStage } from "./stage.ts";
 /** An isolate has room for 64 connections, and some are for others. */
 const BOXES = 56;
 /** Who observes nothing logs; of its own cache there is one in an isolate. */
-const LOGGED = /leeward: Redis is not there/;
+const LOGGED = /leeward: (Redis is not there|redis refuses scripts)/;
 
 let cells = 0;
 let began = 0;
 
 /** Of those that are alike, the ones that meet what is large. */
-const FEW = ["getOrSet", "get", "set", "delete", "mutate keys"];
+const FEW = ["getOrSet", "set", "delete"];
 
 /**
  * A box for each operation, cold and warm, in as many isolates as they need. Where many call at once, each operation is one
