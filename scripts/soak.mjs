@@ -1,6 +1,6 @@
 /**
  * `npm run soak`: mixed load with random faults against real workerds, for 30 minutes or `--minutes N`; `--seed S` repeats a
- * choice of faults and visits, as far as timing allows. Prints a line each minute and a verdict, and fails if it is a bad
+ * choice of faults and visits, as far as timing allows; `--leavers 0.05` has more visitors leave before the answer. Prints a line each minute and a verdict, and fails if it is a bad
  * one. See tests/soak.
  *
  * @module
@@ -13,6 +13,8 @@ import { prepare } from "./setup.mjs";
 
 /** A day: what runs longer was meant otherwise. */
 const MAX_MINUTES = 24 * 60;
+/** Of the visits, so many are left before the answer. */
+const LEAVERS = 0.004;
 
 /**
  * @param {string} name
@@ -26,9 +28,11 @@ function number(name, given, max) {
 }
 
 function options() {
-  const { values } = parseArgs({ options: { minutes: { type: "string" }, seed: { type: "string" } } });
+  const text = /** @type {const} */ ({ type: "string" });
+  const { values } = parseArgs({ options: { minutes: text, seed: text, leavers: text } });
   return {
     minutes: number("minutes", values.minutes ?? "30", MAX_MINUTES),
+    leavers: values.leavers === "0" ? 0 : number("leavers", values.leavers ?? String(LEAVERS), 1),
     seed: Math.floor(number("seed", values.seed ?? String(1 + (Date.now() % 1_000_000)), 2 ** 31)),
   };
 }

@@ -32,20 +32,23 @@ const VISITORS = 16;
  */
 
 /**
- * @param {{ minutes: number, seed: number, say: (line: string) => void }} options
+ * @param {{ minutes: number, seed: number, leavers: number, say: (line: string) => void }} options `leavers`: the share of
+ *   visits whose visitor is gone before the answer
  * @returns {Promise<boolean>} whether all of it held
  */
-export async function soak({ minutes, seed, say }) {
+export async function soak({ minutes, seed, leavers, say }) {
   const random = new Random(seed);
   const redis = await startRedis();
   const source = await startSource();
   const isolates = await Promise.all(
     Array.from({ length: ISOLATES }, () => startIsolate(redis.port, source.url)),
   );
-  const visitors = new Visitors();
+  const visitors = new Visitors(leavers);
   const urls = isolates.map(({ url }) => url);
   try {
-    say(`soak: ${minutes} minutes, ${ISOLATES} isolates, ${VISITORS} visitors, --seed ${seed}`);
+    say(
+      `soak: ${minutes} minutes, ${ISOLATES} isolates, ${VISITORS} visitors, --seed ${seed} --leavers ${leavers}`,
+    );
     const load = new AbortController();
     const own = () => new Random(random.integer(0, 2 ** 31));
     const failing = isolates.map(({ gateway }) => failNowAndThen(gateway, own(), load.signal));

@@ -15,8 +15,6 @@ const TAGS = 12;
 /** Of one key each. */
 const CHANGES = /** @type {const} */ (["delete", "key", "mutate", "set", "expire"]);
 const NAMESPACES = [undefined, undefined, "eu", "us"];
-/** So many visitors leave before they are answered. */
-const LEAVERS = 0.004;
 /** On average, between two visits of a visitor. */
 const PAUSE_MS = 120;
 
@@ -41,10 +39,16 @@ export class Visitors {
   errors = 0;
   /** @type {string[]} */
   wrong = [];
+  #leavers;
   /** The least that a read which starts now may give, by key. @type {Map<string, number>} */
   #floors = new Map();
   /** Closes what is idle before workerd does, which is after 5 s. */
   #agent = new Agent({ keepAlive: true, maxSockets: 64, timeout: 3000 });
+
+  /** @param {number} leavers the share of visits whose visitor is gone before the answer */
+  constructor(leavers = 0) {
+    this.#leavers = leavers;
+  }
 
   /**
    * One visitor, until he is told to go.
@@ -56,7 +60,7 @@ export class Visitors {
     while (!signal.aborted) {
       await sleep(random.integer(0, 2 * PAUSE_MS));
       const url = random.one(isolates);
-      if (random.chance(LEAVERS)) await this.#leave(url, askedBy(random), random.integer(0, 60));
+      if (random.chance(this.#leavers)) await this.#leave(url, askedBy(random), random.integer(0, 60));
       else await this.ask(url, askedBy(random));
     }
   }
