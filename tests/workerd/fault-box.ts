@@ -103,11 +103,12 @@ export class Box {
     }
   }
 
-  /** Looks until nothing waits to be invalidated. */
+  /** Looks until nothing waits to be invalidated. What has been sent again too often waits for whoever comes next. */
   async untilEmpty(): Promise<State> {
     for (const end = Date.now() + PATIENCE_MS; ; ) {
       const state = await this.state();
       if (state.stats.journal === 0) return state;
+      await this.beside({ op: "get" });
       if (Date.now() > end) throw new Error(`${this.name}: the journal stays: ${JSON.stringify(state)}`);
       await pause();
     }
