@@ -6,7 +6,7 @@ import { credentials, type Stage, together } from "./stage.ts";
 import type { Call, Ended, State, Visit } from "./visit.ts";
 
 /** How long a box waits for what must come: far longer than any backoff. */
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 30_000;
 /** Between two looks: many boxes look at the same time. */
 const LOOK_MS = 40;
 
@@ -23,8 +23,8 @@ export interface Patience {
   write: number;
 }
 
-/** No deadline is to be reached: the longest that there are. */
-export const PATIENT: Patience = { read: 30_000, write: 30_000 };
+/** No deadline is to be reached. */
+export const PATIENT: Patience = { read: 10_000, write: 10_000 };
 
 export class Box {
   readonly stage: Stage;
