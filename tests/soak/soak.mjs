@@ -188,9 +188,11 @@ async function rest({ url, gateway }, visitors) {
   for (const end = Date.now() + 30_000; ; ) {
     await gateway.idle();
     const found = await look(url);
-    if (found.stats.journal === 0 && found.connection.state === "ready") return found;
+    const quiet = found.underWay.every((n) => n <= visitors.left);
+    if (quiet && found.stats.journal === 0 && found.connection.state === "ready") return found;
     if (Date.now() > end) return found;
-    await visitors.ask(url, { key: "key-at-rest", tag: "tag-at-rest", change: "delete" });
+    if (found.stats.journal > 0 || found.connection.state !== "ready")
+      await visitors.ask(url, { key: "key-at-rest", tag: "tag-at-rest", change: "delete" });
     await sleep(50);
   }
 }
