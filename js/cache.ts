@@ -17,7 +17,7 @@ import { hasBegun, type Instance, instance, keptOf, type Link, leave } from "./i
 import type { Heir } from "./kept.ts";
 import { NONE } from "./l1.ts";
 import { Place } from "./names.ts";
-import { giveOptions } from "./options.ts";
+import { bindingOf, giveOptions, versionIn } from "./options.ts";
 import { type Holding, type Home, Session } from "./session.ts";
 import { isTrap } from "./trap.ts";
 import { wrap } from "./wrap.ts";
@@ -26,6 +26,8 @@ import { wrap } from "./wrap.ts";
 export class CacheHome implements Home {
   readonly options: CacheOptions;
   #instance: Instance | undefined;
+  /** The build that the instance has been told of, where a binding names it. */
+  #build: string | undefined;
   #cache = 0;
   #flaw: string | undefined;
   #link: (Holding & { readonly url: unknown; readonly token: unknown }) | undefined;
@@ -49,24 +51,37 @@ export class CacheHome implements Home {
     return this.#observed;
   }
 
-  prepare(): Instance {
+  prepare(env: unknown): Instance {
     const present = instance();
-    if (this.#instance === present) return present;
-    this.#ask(present, () => this.#introduce(present));
+    const given = env ?? currentHost().env();
+    const build = this.#buildIn(given);
+    if (this.#instance === present && this.#build === build) return present;
+    this.#ask(present, () => this.#introduce(present, given));
     this.#link = undefined;
     this.#instance = present;
+    this.#build = build;
     // Should there be none again, that is news.
     this.#warned.delete("unavailable");
     return present;
   }
 
+  /** What a binding says of the build, or what is wrong with it; `undefined`: no binding is asked. */
+  #buildIn(env: unknown): string | undefined {
+    try {
+      const binding = bindingOf(this.options);
+      return binding === undefined ? undefined : `=${versionIn(env, binding)}`;
+    } catch (flaw) {
+      return `!${flaw}`;
+    }
+  }
+
   /** Makes the cache known to an instance. */
-  #introduce(present: Instance): void {
+  #introduce(present: Instance, env: unknown): void {
     this.#flaw = undefined;
     const observed = this.#observer() !== undefined;
     this.#observed = observed;
     try {
-      giveOptions(present.core, this.options);
+      giveOptions(present.core, this.options, env);
     } catch (flaw) {
       if (flaw instanceof WebAssembly.RuntimeError) throw flaw;
       this.#flaw = flaw instanceof Error ? flaw.message : String(flaw);
@@ -79,7 +94,7 @@ export class CacheHome implements Home {
   }
 
   link(env: unknown): Link {
-    const present = this.prepare();
+    const present = this.prepare(env);
     const { url, token } = this.#credentials(present, env);
     let link = this.#link?.link;
     if (link === undefined || this.#link?.url !== url || this.#link.token !== token) {
@@ -97,6 +112,8 @@ export class CacheHome implements Home {
     if (this.#values === NONE || known === undefined || this.#instance?.dead !== false) return undefined;
     // What is owed comes first.
     if (known.link.kept?.isOwing === true) return undefined;
+    if (this.#build !== undefined && this.#buildIn(env ?? currentHost().env()) !== this.#build)
+      return undefined;
     const { options } = this;
     if (options.url === known.url && options.token === known.token) return known;
     const { url, token } = this.#credentials(this.#instance, env);
@@ -107,7 +124,7 @@ export class CacheHome implements Home {
     // Looking at the state is no use of the cache: it makes nothing.
     if (!hasBegun()) return undefined;
     try {
-      return { instance: this.prepare(), link: this.link(env) };
+      return { instance: this.prepare(env), link: this.link(env) };
     } catch {
       return undefined;
     }

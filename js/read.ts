@@ -1,12 +1,14 @@
 /** A read: the caller's promise, the callback, and the values between them. */
-import { Callback } from "./callback.ts";
+import { Callback, isThenable } from "./callback.ts";
+import { decompress } from "./compress.ts";
 import { fillOf } from "./fill.ts";
-import type { Load, Lookup, Outcome } from "./index.d.ts";
+import type { Load, Lookup, Outcome, StandardSchemaV1 } from "./index.d.ts";
 import type { Exports } from "./isolate.ts";
 import { type Form, formOf, type Spot } from "./l1.ts";
 import type { Operation, Settlers } from "./operation.ts";
+import { judge, type Rejection } from "./schema.ts";
 import type { Shared } from "./shared.ts";
-import { decode, type Text } from "./value.ts";
+import { decode, isCompressed, type Text } from "./value.ts";
 
 /** Whom a read tells of its callback. */
 export interface Listener {
@@ -15,6 +17,14 @@ export interface Listener {
   tags(names: string[]): void;
 }
 
+/** A value taken out of a stored text; `undefined`: there is none in it. */
+type Taken =
+  | { readonly value: unknown; readonly text: Text; readonly rejection?: Rejection | undefined }
+  | undefined;
+
+/** What has become of a stored value: it will do, is none, or is not good enough. */
+export type Verdict = boolean | Rejection;
+
 const BYPASS = { age: 0, stored: false, shared: false, outcome: "bypass" } as const;
 
 export class ReadOperation implements Operation {
@@ -22,7 +32,10 @@ export class ReadOperation implements Operation {
   shared: Shared | undefined;
   background: (() => void) | undefined;
   text: Text | undefined;
+  compressed: Text | undefined;
   value: unknown;
+  /** What a stored value must satisfy. */
+  schema: StandardSchemaV1 | undefined;
   /** What the callback set in place of the option; NaN: nothing. */
   ttl = Number.NaN;
   skipped = false;
@@ -36,8 +49,12 @@ export class ReadOperation implements Operation {
   spot: Spot | undefined;
   /** The value that it has taken out of a text, as it would be held. */
   #form: Form | undefined;
+  /** The text of the callback's value, before it is compressed. */
+  #plain: Text | undefined;
   /** All that it has waited for: a flight's value may be taken after its verdict. */
   #awaited: Map<number, Shared> | undefined;
+  /** The stored value that is being taken. Those before it are too late. */
+  #taking: object | undefined;
   /** A stale value, in case that the callback fails. */
   #stash: { readonly value: unknown } | undefined;
   readonly #settlers: Settlers;
@@ -98,6 +115,7 @@ export class ReadOperation implements Operation {
   /** Runs the callback; the listener is told, unless the core has failed meanwhile. */
   run(listener?: Listener): void {
     if (this.#callback !== undefined) return;
+    this.#taking = undefined;
     const callback = new Callback();
     this.#callback = callback;
     this.#listener = listener;
@@ -140,29 +158,58 @@ export class ReadOperation implements Operation {
     return this.#awaited?.get(id)?.text;
   }
 
-  /** Takes the value out of a stored text; `aside`: not as the answer, but in case that the callback fails. */
-  take(text: Text, aside: boolean): void {
-    const value = decode(text);
-    const form = this.spot && formOf(text, this.spot.values, value);
-    if (aside) {
-      this.#stash = { value };
-    } else {
-      this.value = value;
-      this.text = text;
-      this.#form = form;
-    }
-  }
-
   /** Takes the text of the callback's value. */
   encoded(text: Text): void {
     this.text = text;
     this.#form = undefined;
+    this.#plain = text;
   }
 
   /** What it has read or stored, as it is to be held: never the object that the callback has returned, which is its caller's. */
   form({ values }: Spot): Form | undefined {
-    if (this.#form !== undefined || this.text === undefined) return this.#form;
-    return formOf(this.text, values, decode(this.text));
+    if (this.#form !== undefined || this.#plain === undefined) return this.#form;
+    return formOf(this.#plain, values, decode(this.#plain));
+  }
+
+  /**
+   * Takes the value out of a stored text of at most `limit` bytes; `aside`: not as the answer, but in case that the callback fails;
+   * `checked`: by the schema. `then` is told what has become of it, in this turn if that can be, and unless something else has
+   * been begun meanwhile.
+   */
+  take(text: Text, limit: number, aside: boolean, checked: boolean, then: (verdict: Verdict) => void): void {
+    const taking = {};
+    this.#taking = taking;
+    const end = (taken: Taken) => {
+      if (this.#taking !== taking) return;
+      this.#taking = undefined;
+      if (taken === undefined || taken.rejection !== undefined) {
+        then(taken?.rejection ?? false);
+        return;
+      }
+      // Frozen once the schema has seen it.
+      const form = this.spot && formOf(taken.text, this.spot.values, taken.value);
+      if (aside) {
+        this.#stash = taken;
+      } else {
+        this.value = taken.value;
+        this.text = taken.text;
+        this.#form = form;
+      }
+      then(true);
+    };
+    const schema = checked ? this.schema : undefined;
+    if (isCompressed(text.kind)) {
+      decompress(text, limit).then(
+        (plain) => open(plain, schema, end),
+        () => end(undefined),
+      );
+    } else {
+      open(text, schema, end);
+    }
+  }
+
+  useCompressed(): void {
+    this.text = this.compressed;
   }
 
   /** Answers with the value that was put aside. */
@@ -225,7 +272,22 @@ export class ReadOperation implements Operation {
 
   #settle(): void {
     this.#settled = true;
+    this.#taking = undefined;
     this.#release?.();
     this.#release = undefined;
   }
+}
+
+/** The value in a plain text, looked at by the schema. */
+function open(text: Text, schema: StandardSchemaV1 | undefined, end: (taken: Taken) => void): void {
+  let value: unknown;
+  try {
+    value = decode(text);
+  } catch {
+    end(undefined);
+    return;
+  }
+  const verdict = schema && judge(schema, value);
+  if (isThenable(verdict)) verdict.then((rejection) => end({ value, text, rejection }));
+  else end({ value, text, rejection: verdict });
 }

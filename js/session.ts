@@ -24,7 +24,7 @@ export interface Home {
   readonly values: number;
   /** Somebody listens to events. */
   readonly observed: boolean;
-  prepare(): Instance;
+  prepare(env: unknown): Instance;
   link(env: unknown): Link;
   /** `undefined`: nothing is held, or it is not the time to look. */
   holding(env: unknown): Holding | undefined;
@@ -40,6 +40,7 @@ export class Session {
   readonly #env: unknown;
   readonly #context: ExecutionContextLike | undefined;
   #scope: Scope | undefined;
+  #cache = 0;
   #absence: NotApplied = "unconfigured";
   readonly #taken = new Taken();
 
@@ -56,7 +57,7 @@ export class Session {
 
   /** The core's number for the cache's settings; once there is a scope. */
   get cache(): number {
-    return this.#home.cache;
+    return this.#cache;
   }
 
   /** How values are held in this isolate; 0: not at all. */
@@ -105,7 +106,7 @@ export class Session {
 
   /** The names of a write's fences, asked of the instance that there is then. */
   namesOf(place: Place, { keys, tags, all }: Named): string[] {
-    const { core, exports } = this.#home.prepare();
+    const { core, exports } = this.#home.prepare(this.#env);
     return core.names(this.#home.cache, place.path(exports), [...keys], [...tags], all);
   }
 
@@ -126,8 +127,9 @@ export class Session {
         );
         return undefined;
       }
-      const instance = this.#home.prepare();
+      const instance = this.#home.prepare(this.#env);
       const link = this.#home.link(this.#env);
+      this.#cache = this.#home.cache;
       const known = this.#scope;
       if (known !== undefined && known.instance === instance && known.link === link) return known;
       const anchor = this.#anchor();

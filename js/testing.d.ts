@@ -101,14 +101,17 @@ export interface TestRedis {
 
 /** What is stored for a key. */
 export interface TestEntry {
-  /** As the cache was given it. */
+  /** As the cache was given it; of one over 512 bytes the SHA-256, in base64url, under which it is stored. */
   readonly key: string;
   /** The names of its namespaces, outermost first; empty for none. */
   readonly namespace: readonly string[];
   readonly prefix: string;
   /** The build that wrote it. */
   readonly version: string;
+  /** `undefined` for a compressed one where the runtime has no `node:zlib` (workerd without `nodejs_compat`). */
   readonly value: unknown;
+  /** Whether `compress` has made it smaller. */
+  readonly compressed: boolean;
   readonly tags: readonly string[];
   /** `stale`: past its `ttl` or after `expire`, but within `swr` or `staleIfError`. */
   readonly state: "fresh" | "stale";
@@ -164,6 +167,8 @@ export interface CommonFaultOptions {
   times?: number | undefined;
   /** Only requests whose commands contain this text: words of a command parted by one space, e.g. `"user:7"`. */
   match?: string | undefined;
+  /** Only each so many-th request that matches, beginning with the first: with 2 it flaps. Default each. */
+  every?: number | undefined;
   /** Whether the commands are executed all the same. Each fault has its own default. */
   execute?: boolean | undefined;
 }
@@ -207,8 +212,8 @@ export interface Faults {
   wrongTypes: { shape?: "container" | "results" | "fewer" | "more" | undefined };
   /** No body. Not executed. */
   empty: Record<never, never>;
-  /** An answer of `megabytes`, default 32. Not executed. */
-  oversize: { megabytes?: number | undefined };
+  /** An answer of `megabytes`, default 32, which a Content-Length tells before, unless `announced` is `false`. Not executed. */
+  oversize: { megabytes?: number | undefined; announced?: boolean | undefined };
   /** Redirects to `location` by `code`, default 302. Not executed. */
   redirect: { location: string; code?: number | undefined };
   /** Executed, but the connection breaks before the answer. */

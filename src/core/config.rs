@@ -8,6 +8,10 @@ use super::time::Millis;
 /// The longest time to live. An invalidation that was refused keeps its fence this long.
 pub const MAX_TTL: Millis = Millis::seconds(30 * 86_400);
 
+/// The largest text of a value, in bytes, and what is allowed unless a cache says less. Servers take requests of 10 MB on most
+/// plans, and a text grows when it is written as JSON.
+pub const MAX_VALUE: usize = 4 << 20;
+
 /// The settings of one cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheConfig {
@@ -37,6 +41,10 @@ pub struct CacheConfig {
     pub flight: Millis,
     /// What this isolate holds of values itself; `None`: nothing.
     pub l1: Option<L1Config>,
+    /// Values whose texts have at least so many bytes are compressed; `None`: none are.
+    pub compress: Option<usize>,
+    /// The largest text of a value, in bytes, before it is compressed.
+    pub max_value: usize,
     /// Events name keys in full.
     pub debug: bool,
     /// Somebody listens to events; without, only warnings are made.
@@ -80,6 +88,8 @@ impl Default for CacheConfig {
             write: Millis::seconds(1),
             flight: Millis::seconds(2),
             l1: None,
+            compress: None,
+            max_value: MAX_VALUE,
             debug: false,
             observed: false,
         }

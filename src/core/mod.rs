@@ -41,7 +41,7 @@ mod tagged;
 mod time;
 mod xfetch;
 
-pub use config::{CacheConfig, L1Config, L1Values, MAX_TTL};
+pub use config::{CacheConfig, L1Config, L1Values, MAX_TTL, MAX_VALUE};
 pub use connection::{Snapshot, StateName};
 pub use endpoint::{CREDENTIALS, Endpoint, EndpointError};
 #[cfg(any(test, feature = "fuzz"))]
@@ -49,11 +49,11 @@ pub use endpoint::{CREDENTIALS, Endpoint, EndpointError};
 pub use engine::fuzz;
 pub use engine::{
     BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Engine, Freshness, Life, Limits,
-    Named, OpId, ReadCall, RequestId, Served, SharedId, Source, Targets, WriteCall, WriteKind,
+    Named, OpId, Origin, ReadCall, RequestId, Served, SharedId, Source, Targets, WriteCall, WriteKind,
 };
 pub use entry::{Header, Stamp, ValueKind};
 pub use error::{ErrorKind, Failure};
-pub use event::{Bypass, Event, EventKind, InvalidationState, LeaseOutcome, Outcome};
+pub use event::{Bypass, Compression, Event, EventKind, InvalidationState, LeaseOutcome, Outcome, Rejection};
 pub use key::{Key, KeyKind, short_hash};
 pub use l1::{Held, Kept, Offer};
 pub use options::{CallKind, MUTATE_TIMEOUT, OptionError, OptionValue, Options, call_option};
