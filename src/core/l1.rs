@@ -344,7 +344,7 @@ mod tests {
             for (n, (id, _)) in &held {
                 prop_assert!(is_held(&l1, *n, *id));
             }
-            prop_assert_eq!(held.len() as u64, l1.size().0);
+            prop_assert!(held.len() as u64 <= l1.size().0, "what is let go of keeps its place");
         }
     }
 }
