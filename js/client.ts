@@ -17,7 +17,7 @@ import type {
   WriteOptions,
 } from "./index.d.ts";
 import { checkKey, checkTargets, type Named, type Place } from "./names.ts";
-import { type CallOptions, callOptions, signalOf } from "./options.ts";
+import { type CallOptions, callOptions, hardOf, signalOf } from "./options.ts";
 import { ReadOperation } from "./read.ts";
 import type { Scope } from "./scope.ts";
 import type { Session } from "./session.ts";
@@ -40,6 +40,7 @@ const IDLE: Connection = {
 const NO_STATS: Stats = {
   hits: 0,
   stale: 0,
+  revalidated: 0,
   misses: 0,
   bypasses: 0,
   shared: 0,
@@ -191,7 +192,12 @@ export class CacheClient implements Contract {
       }
       const signal = signalOf(options);
       signal?.throwIfAborted();
-      const operation = new ReadOperation({ resolve, reject }, load, detailed);
+      const operation = new ReadOperation(
+        { resolve, reject },
+        load,
+        detailed,
+        hardOf(options, this.#session.options),
+      );
       const scope = this.#session.enter();
       if (scope === undefined) {
         operation.passThrough();
@@ -211,6 +217,9 @@ export class CacheClient implements Contract {
             given.swr,
             given.staleIfError,
             given.leaseWait,
+            given.read,
+            given.soft,
+            given.hard,
             given.freshness,
             load !== undefined,
             scope.anchor !== undefined,

@@ -1,9 +1,10 @@
 /** A read: the caller's promise, the callback, and the values between them. */
 import { Callback } from "./callback.ts";
 import { fillOf } from "./fill.ts";
-import type { Load, Lookup, Outcome } from "./index.d.ts";
+import type { Fill, LeewardError, Load, Lookup, Outcome } from "./index.d.ts";
 import type { Exports } from "./isolate.ts";
 import type { Operation, Settlers } from "./operation.ts";
+import { Patience } from "./patience.ts";
 import type { Shared } from "./shared.ts";
 import { decode, type Text } from "./value.ts";
 
@@ -14,6 +15,10 @@ export interface Listener {
   tags(names: string[]): void;
 }
 
+/** What a callback returns in place of a value that it has not got: no value of its own can be this. */
+const NOT_MODIFIED = Symbol("not modified");
+const NOTHING_STALE = "notModified() needs a stale value, and there is none: fill.stale is undefined";
+
 const BYPASS = { age: 0, stored: false, shared: false, outcome: "bypass" } as const;
 
 export class ReadOperation implements Operation {
@@ -22,21 +27,30 @@ export class ReadOperation implements Operation {
   background: (() => void) | undefined;
   text: Text | undefined;
   value: unknown;
-  /** What the callback set in place of the option; NaN: nothing. */
-  ttl = Number.NaN;
+  /** What the callback set in place of the options; NaN: nothing. */
+  readonly life = { ttl: Number.NaN, swr: Number.NaN, staleIfError: Number.NaN };
   skipped = false;
+  /** The value is the stale one that the callback was shown. */
+  unchanged = false;
   /** The tags that the callback has declared. */
   declared: string[] | undefined;
   /** Of the instance that checks what the callback asks for; `undefined`: there is none. */
   exports: Exports | undefined;
   /** All that it has waited for: a flight's value may be taken after its verdict. */
   #awaited: Map<number, Shared> | undefined;
-  /** A stale value, in case that the callback fails. */
+  /** A stale value, in case that the callback fails or is late. */
   #stash: { readonly value: unknown } | undefined;
+  /** The text that was decoded last. */
+  #decoded: Text | undefined;
+  /** The stale value that the callback may look at, and since when it does. */
+  #shown: { readonly text: Text; readonly age: number } | undefined;
+  #copy: Fill["stale"];
   readonly #settlers: Settlers;
   readonly #load: Load<unknown> | undefined;
   /** Whether the caller wants the outcome, too. */
   readonly #detailed: boolean;
+  /** How long the callback is waited for where there is no core to say so. */
+  #patience: Patience | undefined;
   /** Made when it is run: most reads are hits. */
   #callback: Callback | undefined;
   #listener: Listener | undefined;
@@ -48,10 +62,11 @@ export class ReadOperation implements Operation {
   #settled = false;
   #release: (() => void) | undefined;
 
-  constructor(settlers: Settlers, load: Load<unknown> | undefined, detailed: boolean) {
+  constructor(settlers: Settlers, load: Load<unknown> | undefined, detailed: boolean, hard?: unknown) {
     this.#settlers = settlers;
     this.#load = load;
     this.#detailed = detailed;
+    if (hard !== undefined) this.#patience = new Patience(hard);
   }
 
   /** Ends the caller's wait when `signal` is aborted; `then` is called after. */
@@ -88,17 +103,37 @@ export class ReadOperation implements Operation {
     return this.#controller.signal;
   }
 
-  /** Runs the callback; the listener is told, unless the core has failed meanwhile. */
-  run(listener?: Listener): void {
+  /** The stale value, a copy for the callback. */
+  get stale(): Fill["stale"] {
+    const shown = this.#shown;
+    if (shown !== undefined) this.#copy ??= { value: decode(shown.text), age: shown.age };
+    return this.#copy;
+  }
+
+  /** What the callback returns to say that the stale value is still good. */
+  notModified(): unknown {
+    if (this.#shown === undefined) throw new TypeError(NOTHING_STALE);
+    return NOT_MODIFIED;
+  }
+
+  /**
+   * Runs the callback; the listener is told, unless the core has failed meanwhile. The callback may look at the value that was
+   * decoded last, if that has an age.
+   */
+  run(listener?: Listener, age?: number): void {
     if (this.#callback !== undefined) return;
+    const text = this.#decoded;
+    if (age !== undefined && text !== undefined) this.#shown = { text, age };
+    this.#patience?.begin();
     const callback = new Callback();
     this.#callback = callback;
     this.#listener = listener;
     callback.run(
       () => this.#load?.(fillOf(this)),
       () => {
+        if (callback.result === NOT_MODIFIED) this.#keepStale(callback);
         const ok = callback.state === "value";
-        if (ok) this.value = callback.result;
+        if (ok && !this.unchanged) this.value = callback.result;
         if (this.#alone) this.#finishAlone();
         else listener?.ended(ok);
       },
@@ -136,6 +171,7 @@ export class ReadOperation implements Operation {
   /** Takes the value out of a stored text; `aside`: not as the answer, but in case that the callback fails. */
   take(text: Text, aside: boolean): void {
     const value = decode(text);
+    this.#decoded = text;
     if (aside) {
       this.#stash = { value };
     } else {
@@ -169,6 +205,18 @@ export class ReadOperation implements Operation {
     this.#settlers.resolve(lookup);
   }
 
+  /** Answers that the callback takes longer than it is waited for. */
+  timeOut(hard: number): void {
+    if (this.#settled) return;
+    this.#settle();
+    this.#settlers.reject(this.#late(hard));
+  }
+
+  /** Nobody waits for the callback any more, which takes longer than that. */
+  cancelLate(hard: number): void {
+    this.cancel(this.#late(hard));
+  }
+
   throwError(): void {
     if (this.#settled) return;
     this.#settle();
@@ -187,11 +235,35 @@ export class ReadOperation implements Operation {
     if (this.#settled) return;
     if (this.#callback === undefined && this.#load !== undefined) this.run();
     else if (this.#callback?.state !== "running") this.#finishAlone();
+    if (this.#settled) return;
+    this.#patience?.end((hard) => {
+      this.timeOut(hard);
+      this.cancelLate(hard);
+    });
   }
 
   finished(): void {
     this.background?.();
     this.tagged();
+  }
+
+  /** One error for the caller and for the callback's signal. */
+  #late(hard: number): LeewardError {
+    this.#patience ??= new Patience(hard);
+    return this.#patience.error(hard);
+  }
+
+  /** The callback has returned what `notModified` gave it, or gave another one. */
+  #keepStale(callback: Callback): void {
+    const shown = this.#shown;
+    if (shown === undefined) {
+      callback.state = "error";
+      callback.result = new TypeError(NOTHING_STALE);
+      return;
+    }
+    this.unchanged = true;
+    this.text = shown.text;
+    this.value = decode(shown.text);
   }
 
   #finishAlone(): void {
@@ -201,6 +273,7 @@ export class ReadOperation implements Operation {
 
   #settle(): void {
     this.#settled = true;
+    this.#patience?.drop();
     this.#release?.();
     this.#release = undefined;
   }

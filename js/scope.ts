@@ -15,7 +15,7 @@ import { MutateOperation, type Refusal, WriteOperation } from "./write.ts";
 const MAX_WAIT = 2 ** 31 - 1;
 
 /** As the core numbers them. */
-const OUTCOMES: readonly Outcome[] = ["hit", "stale", "miss", "bypass"];
+const OUTCOMES: readonly Outcome[] = ["hit", "stale", "revalidated", "miss", "bypass"];
 const STATES = ["applied", "pending", "refused"] as const;
 
 const NOTHING = { keys: [], tags: [], all: false };
@@ -201,9 +201,7 @@ export class Scope {
       case Code.Run:
         operation.run((ok) =>
           this.#tell(operation, () =>
-            ok
-              ? core.callbackOk(id, Number.NaN, false, undefined, Date.now())
-              : core.callbackErr(id, Date.now()),
+            ok ? core.mutateOk(id, Date.now()) : core.callbackErr(id, Date.now()),
           ),
         );
         return;
@@ -231,22 +229,23 @@ export class Scope {
     const { id } = operation;
     switch (code) {
       case Code.Run:
-        operation.run({
-          ended: (ok) =>
-            this.#tell(operation, () =>
-              ok
-                ? core.callbackOk(id, operation.ttl, operation.skipped, operation.declared, Date.now())
-                : core.callbackErr(id, Date.now()),
-            ),
-          tags: (names) => this.#tell(operation, () => core.tags(id, names, Date.now())),
-        });
+        operation.run(
+          {
+            ended: (ok) => this.#tell(operation, () => this.#ended(operation, ok)),
+            tags: (names) => this.#tell(operation, () => core.tags(id, names, Date.now())),
+          },
+          core.staleAge(),
+        );
         return;
       case Code.Tagged:
         operation.tagged();
         return;
-      case Code.Cancel:
-        operation.cancel(new DOMException("nobody waits for the value any more", "AbortError"));
+      case Code.Cancel: {
+        const waited = core.waited();
+        if (waited !== undefined) operation.cancelLate(waited);
+        else operation.cancel(new DOMException("nobody waits for the value any more", "AbortError"));
         return;
+      }
       case Code.DecodeReply:
       case Code.StashReply: {
         const aside = code === Code.StashReply;
@@ -268,7 +267,7 @@ export class Scope {
         return;
       }
       case Code.Encode: {
-        const encoded = encode(operation.value);
+        const encoded = (operation.unchanged ? operation.text : undefined) ?? encode(operation.value);
         if (isFlaw(encoded)) {
           core.unencodable(id, encoded.path, encoded.reason, Date.now());
         } else {
@@ -292,7 +291,18 @@ export class Scope {
       case Code.Throw:
         operation.throwError();
         return;
+      case Code.TimeOut:
+        operation.timeOut(core.waited() ?? 0);
+        return;
     }
+  }
+
+  /** The callback of a read has ended. */
+  #ended({ id, life, skipped, unchanged, declared }: ReadOperation, ok: boolean): boolean {
+    const { core } = this.instance;
+    const now = Date.now();
+    if (!ok) return core.callbackErr(id, now);
+    return core.callbackOk(id, life.ttl, life.swr, life.staleIfError, skipped, unchanged, declared, now);
   }
 
   /** Sends a batch: at the end of the turn that filled it, in the request that did. */

@@ -28,6 +28,10 @@ pub struct CacheConfig {
     pub write: Millis,
     /// How long a flight is waited for.
     pub flight: Millis,
+    /// How long a callback is waited for where a stale value may be served in its place.
+    pub soft: Option<Millis>,
+    /// How long it is waited for at all.
+    pub hard: Option<Millis>,
     /// Events name keys in full.
     pub debug: bool,
     /// Somebody listens to events; without, only warnings are made.
@@ -46,6 +50,8 @@ impl Default for CacheConfig {
             read: Millis::new(250),
             write: Millis::seconds(1),
             flight: Millis::seconds(2),
+            soft: None,
+            hard: None,
             debug: false,
             observed: false,
         }

@@ -44,12 +44,13 @@ pub use endpoint::{CREDENTIALS, Endpoint, EndpointError};
 #[doc(hidden)]
 pub use engine::fuzz;
 pub use engine::{
-    BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Engine, Freshness, Life, Limits,
-    Named, OpId, ReadCall, RequestId, Served, SharedId, Source, Targets, WriteCall, WriteKind,
+    Adapted, BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Engine, Freshness, Gone,
+    Life, Limits, Named, OpId, ReadCall, RequestId, Served, SharedId, Source, Targets, Waits, WriteCall,
+    WriteKind,
 };
 pub use entry::{Header, Stamp, ValueKind};
 pub use error::{ErrorKind, Failure};
-pub use event::{Bypass, Event, EventKind, InvalidationState, LeaseOutcome, Outcome};
+pub use event::{Bound, Bypass, Event, EventKind, InvalidationState, LeaseOutcome, Outcome};
 pub use key::{Key, KeyKind, short_hash};
 pub use options::{CallKind, MUTATE_TIMEOUT, OptionError, OptionValue, Options, call_option};
 pub use stats::Stats;

@@ -63,9 +63,10 @@ const MUTATE: (Millis, Millis) = (Millis::new(1), Millis::new(300_000));
 /// How long the callback of a `mutate` is expected to take at most, where nothing is said.
 pub const MUTATE_TIMEOUT: Millis = Millis::seconds(10);
 const WAIT: (Millis, Millis) = (Millis::new(1), Millis::new(30_000));
-const FLIGHT: (Millis, Millis) = (Millis::new(1), Millis::new(300_000));
-const CACHE_OPTIONS: &str = "prefix, version, ttl, swr, staleIfError, leaseWait, timeout.read, timeout.write, timeout.flight, url, token, onEvent, debug";
-const READ_OPTIONS: &str = "ttl, swr, staleIfError, leaseWait, tags, forceFresh, freshness, signal";
+/// How long callbacks are waited for, of one's own and of others.
+const CALLBACK: (Millis, Millis) = (Millis::new(1), Millis::new(300_000));
+const CACHE_OPTIONS: &str = "prefix, version, ttl, swr, staleIfError, leaseWait, timeout.read, timeout.write, timeout.flight, timeout.soft, timeout.hard, url, token, onEvent, debug";
+const READ_OPTIONS: &str = "ttl, swr, staleIfError, leaseWait, tags, timeout.read, timeout.soft, timeout.hard, forceFresh, freshness, signal";
 const SET_OPTIONS: &str = "ttl, swr, staleIfError, tags";
 const MUTATE_OPTIONS: &str = "timeout";
 
@@ -91,12 +92,16 @@ impl Options {
             "leaseWait" => config.lease_wait = span(option, value, LEASE_WAIT)?,
             "timeout.read" => config.read = span(option, value, WAIT)?,
             "timeout.write" => config.write = span(option, value, WAIT)?,
-            "timeout.flight" => config.flight = span(option, value, FLIGHT)?,
+            "timeout.flight" => config.flight = span(option, value, CALLBACK)?,
+            "timeout.soft" => config.soft = Some(span(option, value, CALLBACK)?),
+            "timeout.hard" => config.hard = Some(span(option, value, CALLBACK)?),
             "debug" => match value {
                 OptionValue::Bool(debug) => config.debug = debug,
                 got => return Err(invalid(option, got, "true or false")),
             },
-            "timeout" => return Err(invalid(option, value, "an object with read, write, flight")),
+            "timeout" => {
+                return Err(invalid(option, value, "an object with read, write, flight, soft, hard"));
+            }
             "url" | "token" => {
                 // The value may be a credential: only its type is named.
                 let got = if let OptionValue::Other(kind) = value { kind } else { "another type" };
@@ -154,6 +159,9 @@ pub fn call_option(call: CallKind, option: &str, value: OptionValue<'_>) -> Resu
         (CallKind::Read | CallKind::Set, "ttl") => span(option, value, TTL),
         (CallKind::Read | CallKind::Set, "swr" | "staleIfError") => span(option, value, STALE),
         (CallKind::Read, "leaseWait") => span(option, value, LEASE_WAIT),
+        (CallKind::Read, "timeout.read") => span(option, value, WAIT),
+        (CallKind::Read, "timeout.soft" | "timeout.hard") => span(option, value, CALLBACK),
+        (CallKind::Read, "timeout") => Err(invalid(option, value, "an object with read, soft, hard")),
         (CallKind::Mutate, "timeout") => span(option, value, MUTATE),
         (CallKind::Read | CallKind::Set, "tags") => Err(invalid(option, value, "a list of texts")),
         (CallKind::Read, "signal") => Err(invalid(option, value, "an AbortSignal")),
@@ -243,6 +251,8 @@ mod tests {
             ("timeout.read", OptionValue::Number(1.0, "1.0")),
             ("timeout.write", OptionValue::Text("30s")),
             ("timeout.flight", OptionValue::Text("5m")),
+            ("timeout.soft", OptionValue::Number(1.0, "1.0")),
+            ("timeout.hard", OptionValue::Text("5m")),
             ("debug", OptionValue::Bool(true)),
         ] {
             options.take(option, value).expect(option);
@@ -262,6 +272,8 @@ mod tests {
             ("ttl", OptionValue::Number(f64::NAN, "NaN")),
             ("timeout.read", OptionValue::Text("31s")),
             ("timeout.flight", OptionValue::Other("object")),
+            ("timeout.soft", OptionValue::Number(0.0, "0.0")),
+            ("timeout.hard", OptionValue::Text("6m")),
             ("debug", OptionValue::Text("yes")),
             ("onEvent", OptionValue::Number(1.0, "1.0")),
             ("timeout", OptionValue::Number(1.0, "1.0")),

@@ -7,8 +7,8 @@ use wasm_bindgen::prelude::*;
 
 use super::{Core, span};
 use crate::core::{
-    BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Encoded, ErrorKind, Freshness, MUTATE_TIMEOUT,
-    OpId, ReadCall, RequestId, Targets, ValueKind, WriteCall, WriteKind,
+    Adapted, BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Encoded, ErrorKind, Freshness,
+    MUTATE_TIMEOUT, OpId, ReadCall, RequestId, Targets, ValueKind, Waits, WriteCall, WriteKind,
 };
 
 #[wasm_bindgen]
@@ -29,6 +29,9 @@ impl Core {
         swr: f64,
         stale_if_error: f64,
         lease_wait: f64,
+        read: f64,
+        soft: f64,
+        hard: f64,
         freshness: u32,
         load: bool,
         anchored: bool,
@@ -46,6 +49,7 @@ impl Core {
             swr: span(swr),
             stale_if_error: span(stale_if_error),
             lease_wait: span(lease_wait),
+            waits: Waits { read: span(read), soft: span(soft), hard: span(hard) },
             freshness: match freshness {
                 0 => Freshness::Normal,
                 1 => Freshness::Strict,
@@ -185,18 +189,30 @@ impl Core {
         self.engine.send_failed(BatchId(batch), kind, now)
     }
 
-    /// The callback has a value; `tags` are those that it declared besides the call's.
+    /// The callback has a value; durations are those that it set, else NaN; `tags` are those that it declared besides the call's.
     #[wasm_bindgen(js_name = callbackOk)]
+    #[allow(clippy::too_many_arguments, reason = "an object would cost more than the call")]
     pub fn callback_ok(
         &mut self,
         op: u32,
         ttl: f64,
+        swr: f64,
+        stale_if_error: f64,
         skip: bool,
+        not_modified: bool,
         tags: Option<Vec<String>>,
         now: f64,
     ) -> bool {
         let tags = tags.unwrap_or_default();
-        self.engine.callback(OpId(op), CallbackEnd::Ok { ttl: span(ttl), skip, tags }, now)
+        let life = Adapted { ttl: span(ttl), swr: span(swr), stale_if_error: span(stale_if_error) };
+        self.engine.callback(OpId(op), CallbackEnd::Ok { life, skip, not_modified, tags }, now)
+    }
+
+    /// The callback of a mutate has a value.
+    #[wasm_bindgen(js_name = mutateOk)]
+    pub fn mutate_ok(&mut self, op: u32, now: f64) -> bool {
+        let (life, skip, not_modified) = (Adapted::default(), false, false);
+        self.engine.callback(OpId(op), CallbackEnd::Ok { life, skip, not_modified, tags: Vec::new() }, now)
     }
 
     /// The callback waits for the versions of these tags.
