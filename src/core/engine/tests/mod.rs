@@ -1,5 +1,6 @@
 //! The dialogue, step by step.
 
+mod bounds;
 mod marks;
 mod reads;
 mod tags;
