@@ -13,6 +13,9 @@ use crate::core::event::{Bound, Bypass, EventKind};
 use crate::core::journal::Cover;
 use crate::core::time::{Millis, Timestamp};
 
+/// While the one that it follows asks Redis, a caller with bounds looks so often whether the callback has begun.
+const LOOK_AGAIN: Millis = Millis::new(20);
+
 /// A read's bounds, and how far it is with them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Bounds {
@@ -48,11 +51,14 @@ impl Read {
     }
 
     fn next_bound(&self, now: Timestamp) -> Option<Timestamp> {
-        let from = self.bounds.since.unwrap_or(now);
+        let Bounds { soft, hard, since, .. } = self.bounds;
+        let Some(from) = since else {
+            // Nobody says when the callback begins: it looks.
+            return soft.or(hard).map(|_| now.after(LOOK_AGAIN));
+        };
         let stale = self.stale.as_ref().and_then(|kept| kept.served(now));
-        let soft = self.bounds.soft.filter(|_| stale.is_some()).map(|soft| from.after(soft));
-        let hard = self.bounds.hard.map(|hard| from.after(hard));
-        [soft, hard, self.look_at(from)].into_iter().flatten().min()
+        let soft = soft.filter(|_| stale.is_some()).map(|soft| from.after(soft));
+        [soft, hard.map(|hard| from.after(hard)), self.look_at(from)].into_iter().flatten().min()
     }
 
     /// When a follower looks for a stale value by itself, if it is to.

@@ -224,7 +224,8 @@ impl Engine {
         read.step = ReadStep::Running;
         read.bypass = bypass;
         read.callback_began = now;
-        let (key, storable, outcome) = (read.key.clone(), !read.basis.is_empty(), read.outcome());
+        let (key, storable) = (read.key.clone(), !read.basis.is_empty());
+        let outcome = read.outcome();
         if let Some(flight) = read.flight
             && let Some(flight) = self.flights.get_mut(flight)
         {

@@ -6,7 +6,7 @@ use crate::queue::Event;
 use crate::values::Value;
 use crate::visit::Kind;
 use crate::world::World;
-use leeward::core::{CallbackEnd, OpId};
+use leeward::core::{Adapted, CallbackEnd, OpId};
 
 impl World {
     pub(crate) fn callback_wait(&mut self) -> Micros {
@@ -20,11 +20,12 @@ impl World {
         }
     }
 
-    pub(crate) fn start_callback(&mut self, number: usize, id: OpId) {
+    pub(crate) fn start_callback(&mut self, number: usize, id: OpId, stale: bool) {
+        let drags = self.drags();
         let chance = self.plan.chance.clone();
         let hangs = self.rng.percent(chance.callback_hangs) && !self.healed;
         let awaits = self.rng.percent(60);
-        let wait = self.callback_wait();
+        let wait = self.callback_wait() + drags;
         let Some(request) = self.requests.get_mut(number) else { return };
         let (index, Some(op)) = (request.isolate, request.op_mut(id)) else {
             return self.violation(format!("r{number} runs the callback of {id:?}, which it does not know"));
@@ -38,8 +39,9 @@ impl World {
             Kind::Read { began: true, .. } => {
                 self.violation(format!("r{number} {id:?} runs its callback twice"))
             }
-            Kind::Read { late, awaiting, began, .. } => {
+            Kind::Read { late, awaiting, began, shown, .. } => {
                 *began = true;
+                *shown = stale;
                 if late.is_empty() || !awaits {
                     return self.queue.after(wait, Event::ReadSource(number, id));
                 }
@@ -64,7 +66,8 @@ impl World {
         let at = self.queue.now();
         let Some(Kind::Read { reader, late, .. }) = self.kind_mut(number, id) else { return };
         let tags = reader.tags.iter().chain(late.iter()).copied().collect();
-        let made = Value { read, at, space: reader.space, key: reader.key, tags, build: reader.build };
+        let (space, key, build, life) = (reader.space, reader.key, reader.build, reader.life);
+        let made = Value { read, at, space, key, tags, build, life };
         let made = self.values.add(made);
         if let Some(Kind::Read { value, .. }) = self.kind_mut(number, id) {
             *value = Some(made);
@@ -97,7 +100,7 @@ impl World {
             self.verdict.coverage.count("callback failed");
             CallbackEnd::Err
         } else {
-            CallbackEnd::Ok { ttl: None, skip, tags }
+            self.ends(number, id, skip, tags)
         };
         self.trace.say(self.queue.now(), self.moment, || format!("r{number} {id:?} callback ends {end:?}"));
         self.callback(number, index, id, end);
@@ -184,7 +187,8 @@ impl World {
         let end = if fails {
             CallbackEnd::Err
         } else {
-            CallbackEnd::Ok { ttl: None, skip: false, tags: Vec::new() }
+            let (life, skip, not_modified) = (Adapted::default(), false, false);
+            CallbackEnd::Ok { life, skip, not_modified, tags: Vec::new() }
         };
         self.callback(number, index, id, end);
     }

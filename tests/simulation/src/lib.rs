@@ -13,6 +13,7 @@ pub mod marks;
 mod mistakes;
 pub mod mutants;
 pub mod oracle;
+mod patience;
 pub mod plan;
 pub mod queue;
 mod requests;

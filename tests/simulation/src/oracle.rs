@@ -5,7 +5,7 @@
 //! forbids that from its beginning on, for as long as the isolate has not seen it applied (P6). A mutate whose marks were set
 //! forbids from then on that what was read before its source changed comes back from Redis.
 
-use leeward::core::{Bypass, Freshness, Outcome, Served};
+use leeward::core::{Bypass, Freshness, Life, Outcome, Served};
 
 use crate::plan::Micros;
 use crate::values::{Moment, Value};
@@ -70,6 +70,8 @@ pub struct Reader {
     pub freshness: Freshness,
     /// The build of its isolate.
     pub build: &'static str,
+    /// How stale it takes what is stored, and how long what it computes lives.
+    pub life: Life,
 }
 
 impl Aim {
@@ -190,6 +192,8 @@ mod tests {
     const FRESH: Served =
         Served { outcome: Outcome::Hit, reason: None, shared: false, age: Millis::ZERO, stored: Some(true) };
 
+    const LIFE: Life = Life { ttl: Millis::ZERO, swr: Millis::ZERO, stale_if_error: Millis::ZERO };
+
     fn reader(started: Moment) -> Reader {
         let (isolate, at, space, key) = (0, None, "", "k");
         Reader {
@@ -201,11 +205,12 @@ mod tests {
             tags: Vec::new(),
             freshness: Freshness::Normal,
             build: "a",
+            life: LIFE,
         }
     }
 
     fn value(read: Moment) -> Value {
-        Value { read, at: 0, space: "", key: "k", tags: vec!["t"], build: "a" }
+        Value { read, at: 0, space: "", key: "k", tags: vec!["t"], build: "a", life: LIFE }
     }
 
     fn rule(standing: Standing) -> Rule {

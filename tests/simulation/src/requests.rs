@@ -1,6 +1,7 @@
 //! Requests: their steps, and the operations that they begin.
 
 use crate::oracle::{Aim, Reader, Rule, Standing};
+use crate::patience;
 use crate::queue::Event;
 use crate::values::{Value, encoded};
 use crate::visit::{self, Kind, Op, Step};
@@ -73,6 +74,7 @@ impl World {
         freshness: Freshness,
         load: bool,
     ) {
+        let (asked, own) = (self.asks(), self.life());
         let Some(request) = self.requests.get(number) else { return };
         let Some(isolate) = self.isolates.get_mut(request.isolate) else { return };
         match freshness {
@@ -81,6 +83,7 @@ impl World {
             Freshness::Normal => {}
         }
         let host = isolate.host(self.queue.now());
+        let (waits, life) = (asked.waits, asked.life);
         let reader = Reader {
             isolate: request.isolate,
             started: self.moment,
@@ -90,6 +93,7 @@ impl World {
             tags: tags.clone(),
             freshness,
             build: isolate.build,
+            life: patience::adapted(own, life),
         };
         let call = ReadCall {
             request: request.id,
@@ -98,10 +102,11 @@ impl World {
             space,
             key,
             tags: &tags,
-            ttl: None,
-            swr: None,
-            stale_if_error: None,
+            ttl: life.ttl,
+            swr: life.swr,
+            stale_if_error: life.stale_if_error,
             lease_wait: None,
+            waits,
             freshness,
             load,
             anchored: request.anchored,
@@ -116,7 +121,8 @@ impl World {
             Vec::new()
         };
         let late: Vec<&'static str> = late.into_iter().filter(|tag| !tags.contains(tag)).collect();
-        let kind = Kind::Read { reader, value: None, stash: None, late, awaiting: false, began: false };
+        let (value, stash, awaiting, began, shown) = (None, None, false, false, false);
+        let kind = Kind::Read { reader, value, stash, late, awaiting, began, shown, hard: waits.hard };
         self.add_op(number, id, kind);
     }
 
@@ -190,8 +196,16 @@ impl World {
         let read = request.reads.iter().rev().find(|read| (read.0, read.1) == (space, key));
         let based = read.is_some();
         let read = read.map_or(self.moment, |read| read.2);
-        let value =
-            self.values.add(Value { read, at: self.queue.now(), space, key, tags: tags.clone(), build });
+        let life = self.life();
+        let value = self.values.add(Value {
+            read,
+            at: self.queue.now(),
+            space,
+            key,
+            tags: tags.clone(),
+            build,
+            life,
+        });
         let rule = self.rule(number, &aim, false);
         if let Some(rule) = self.oracle.rule_mut(rule) {
             rule.except = Some(value);

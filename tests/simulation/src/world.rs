@@ -34,6 +34,8 @@ pub struct Verdict {
 /// The world.
 pub struct World {
     pub(crate) rng: Rng,
+    /// For what only some schedules have.
+    pub(crate) extra: Rng,
     pub(crate) plan: Plan,
     pub(crate) queue: Queue,
     pub(crate) moment: Moment,
@@ -70,7 +72,9 @@ impl std::fmt::Debug for World {
 #[must_use]
 pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
     let mut rng = Rng::new(seed);
-    let plan = Plan::of(&mut rng);
+    let mut plan = Plan::of(&mut rng);
+    let mut extra = Rng::new(seed ^ 0x7061_7469_656e_6365);
+    World::set_patience(&mut plan, &mut extra);
     let mut redis = Model::new(EPOCH * 1000);
     for script in scripts {
         if let Err(error) = redis.replace_script(script.original, &script.text) {
@@ -86,6 +90,7 @@ pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
     let oracle = Oracle::new(plan.config.flight.get() * MS);
     let mut world = World {
         rng,
+        extra,
         plan,
         queue: Queue::default(),
         moment: 0,
@@ -134,6 +139,7 @@ impl World {
             self.add_request(n, isolate, anchored, steps);
             self.queue.after(at, Event::Arrive(number));
         }
+        self.add_readers();
         for _ in 0..6 {
             let at = self.rng.below(self.plan.span + 500 * MS);
             self.queue.after(at, Event::Fault);
@@ -157,7 +163,7 @@ impl World {
         }
     }
 
-    fn add_request(&mut self, number: u64, isolate: usize, anchored: bool, steps: Vec<Step>) {
+    pub(crate) fn add_request(&mut self, number: u64, isolate: usize, anchored: bool, steps: Vec<Step>) {
         self.requests.push(Request {
             isolate,
             id: RequestId(u32::try_from(number).unwrap_or(0) + 1),
