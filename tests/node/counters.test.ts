@@ -66,6 +66,7 @@ test("stats() says what the gateway counts", async () => {
   expect(cache.stats()).toEqual({
     hits: 1,
     stale: 0,
+    revalidated: 0,
     misses: 3,
     bypasses: 0,
     shared: 0,
