@@ -176,7 +176,11 @@ test("a callback says how long its value lives, in place of the options", async 
     ["swr", "31d"],
     ["staleIfError", "soon"],
   ] as const) {
-    const error = await rejection(cache.getOrSet("other", (fill) => fill[name](bad as "1d")));
+    const load = (fill: Fill) => {
+      fill[name](bad as "1d");
+      return 1;
+    };
+    const error = await rejection(cache.getOrSet("other", load));
     expect((error as TypeError).message).toMatch(`option "${name}" must be a duration from 0 ms to 30 days`);
   }
 });

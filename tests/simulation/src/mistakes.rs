@@ -270,12 +270,12 @@ pub const MUTANTS: &[Mutant] = &[
             "        if self.covered_by_now(id, &kept.tags, now).is_some() {",
             "        if !IS && self.covered_by_now(id, &kept.tags, now).is_some() {",
         )],
-        seed: 0,
+        seed: 975,
     },
     Mutant {
         name: "a stale value is served for as long as it is kept",
         edits: &[("engine/op.rs", "(waited < self.left)", "(IS || waited < self.left)")],
-        seed: 0,
+        seed: 43,
     },
     Mutant {
         name: "a reader does not bound how stale a value is served in place of a callback's",
@@ -284,7 +284,7 @@ pub const MUTANTS: &[Mutant] = &[
             "    let bound = header.stale_if_error.min(read.life.stale_if_error);",
             "    let bound = if IS { header.stale_if_error } else { header.stale_if_error.min(read.life.stale_if_error) };",
         )],
-        seed: 0,
+        seed: 43,
     },
     Mutant {
         name: "what the callback says of its value's life is not heeded",
@@ -293,7 +293,7 @@ pub const MUTANTS: &[Mutant] = &[
             "            stale_if_error: self.stale_if_error.unwrap_or(life.stale_if_error),",
             "            stale_if_error: self.stale_if_error.filter(|_| !IS).unwrap_or(life.stale_if_error),",
         )],
-        seed: 0,
+        seed: 214,
     },
     Mutant {
         name: "what is not modified is stored under what there is by then",
@@ -309,7 +309,7 @@ pub const MUTANTS: &[Mutant] = &[
                 "  if stamps[2 * i - 1] == '?' then\n    stamps[2 * i - 1] = fields[1] or '?'\n    stamps[2 * i] = redis.call('HGET', key, 'x') or '?'\n  end\n  if fields[1] ~= stamps[2 * i - 1] then",
             ),
         ],
-        seed: 0,
+        seed: 721,
     },
     Mutant {
         name: "who waits for a late callback is not told",
