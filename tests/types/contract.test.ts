@@ -70,6 +70,8 @@ test.for([
   ],
   ["a mutate loses its value", "Promise<Mutated<T>>", "Promise<Mutated<unknown>>"],
   ["a namespace cannot be bound", "namespace(name: string): Cache;", "namespace(name: string): CacheClient;"],
+  ["a value that is not modified is of any type", "notModified(): never;", "notModified(): unknown;"],
+  ["a look has bounds on callbacks", "timeout?: LookTimeouts", "timeout?: ReadTimeouts"],
   ["an error is any value", "error is LeewardError", "error is any"],
 ] as const)("a contract by which %s does not", async ([, part, loosened]) => {
   const changed = contract.replaceAll(typeof part === "string" ? part : new RegExp(part, "gs"), loosened);
