@@ -216,11 +216,11 @@ impl Engine {
             }
         }
         let started = self.tick();
-        let stale = self.ops.get_mut(&id).and_then(Op::read_mut).and_then(|read| read.stale.take());
-        let stale = stale.filter(|kept| self.covered_by_now(id, &kept.tags, now).is_none());
-        let age = stale.as_ref().map(|kept| kept.age(now));
+        // What is fenced by now is not shown, either.
+        let stale = self.ops.get(&id).and_then(Op::read).and_then(|read| read.stale.as_ref());
+        let shown = stale.filter(|kept| self.covered_by_now(id, &kept.tags, now).is_none());
+        let age = shown.map(|kept| kept.age(now));
         let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) else { return };
-        read.stale = stale;
         read.step = ReadStep::Running;
         read.bypass = bypass;
         read.callback_began = now;
