@@ -298,11 +298,13 @@ export class Scope {
   }
 
   /** The callback of a read has ended. */
-  #ended({ id, life, skipped, unchanged, declared }: ReadOperation, ok: boolean): boolean {
+  #ended({ id, life, value, skipped, unchanged, declared }: ReadOperation, ok: boolean): boolean {
     const { core } = this.instance;
     const now = Date.now();
     if (!ok) return core.callbackErr(id, now);
-    return core.callbackOk(id, life.ttl, life.swr, life.staleIfError, skipped, unchanged, declared, now);
+    const none = value === undefined || value === null;
+    const { ttl, swr, staleIfError } = life;
+    return core.callbackOk(id, ttl, swr, staleIfError, skipped, none, unchanged, declared, now);
   }
 
   /** Sends a batch: at the end of the turn that filled it, in the request that did. */

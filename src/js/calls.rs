@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use wasm_bindgen::prelude::*;
 
-use super::{Core, span};
+use super::{Core, ratio, span};
 use crate::core::{
     Adapted, BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Encoded, ErrorKind, Freshness,
     MUTATE_TIMEOUT, OpId, ReadCall, RequestId, Targets, ValueKind, Waits, WriteCall, WriteKind,
@@ -13,7 +13,7 @@ use crate::core::{
 
 #[wasm_bindgen]
 impl Core {
-    /// The operation's number; 0: there is no room. Durations are NaN for the cache's own. `freshness`: 0 as usual, 1 strict,
+    /// The operation's number; 0: there is no room. Durations and numbers are NaN for the cache's own. `freshness`: 0 as usual, 1 strict,
     /// 2 forced.
     #[wasm_bindgen(js_name = beginRead)]
     #[allow(clippy::too_many_arguments, reason = "an object would cost more than the call")]
@@ -32,6 +32,9 @@ impl Core {
         read: f64,
         soft: f64,
         hard: f64,
+        early_refresh: f64,
+        jitter: f64,
+        negative_ttl: f64,
         freshness: u32,
         load: bool,
         anchored: bool,
@@ -50,6 +53,9 @@ impl Core {
             stale_if_error: span(stale_if_error),
             lease_wait: span(lease_wait),
             waits: Waits { read: span(read), soft: span(soft), hard: span(hard) },
+            early_refresh: ratio(early_refresh),
+            jitter: ratio(jitter),
+            negative_ttl: span(negative_ttl),
             freshness: match freshness {
                 0 => Freshness::Normal,
                 1 => Freshness::Strict,
@@ -133,6 +139,7 @@ impl Core {
         ttl: f64,
         swr: f64,
         stale_if_error: f64,
+        jitter: f64,
         anchored: bool,
         now: f64,
     ) -> u32 {
@@ -146,7 +153,14 @@ impl Core {
             anchored,
             space,
             targets: Targets { keys: &[key], ..Targets::default() },
-            kind: WriteKind::Set { encoded, tags: &texts(&tags), ttl, swr, stale_if_error },
+            kind: WriteKind::Set {
+                encoded,
+                tags: &texts(&tags),
+                ttl,
+                swr,
+                stale_if_error,
+                jitter: ratio(jitter),
+            },
         };
         self.engine.begin_write(call, now).map_or(0, |op| op.0)
     }
@@ -189,7 +203,8 @@ impl Core {
         self.engine.send_failed(BatchId(batch), kind, now)
     }
 
-    /// The callback has a value; durations are those that it set, else NaN; `tags` are those that it declared besides the call's.
+    /// The callback has a value, or says that there is `none`; durations are those that it set, else NaN; `tags` are those that it
+    /// declared besides the call's.
     #[wasm_bindgen(js_name = callbackOk)]
     #[allow(clippy::too_many_arguments, reason = "an object would cost more than the call")]
     pub fn callback_ok(
@@ -199,20 +214,22 @@ impl Core {
         swr: f64,
         stale_if_error: f64,
         skip: bool,
+        none: bool,
         not_modified: bool,
         tags: Option<Vec<String>>,
         now: f64,
     ) -> bool {
         let tags = tags.unwrap_or_default();
         let life = Adapted { ttl: span(ttl), swr: span(swr), stale_if_error: span(stale_if_error) };
-        self.engine.callback(OpId(op), CallbackEnd::Ok { life, skip, not_modified, tags }, now)
+        self.engine.callback(OpId(op), CallbackEnd::Ok { life, skip, none, not_modified, tags }, now)
     }
 
     /// The callback of a mutate has a value.
     #[wasm_bindgen(js_name = mutateOk)]
     pub fn mutate_ok(&mut self, op: u32, now: f64) -> bool {
-        let (life, skip, not_modified) = (Adapted::default(), false, false);
-        self.engine.callback(OpId(op), CallbackEnd::Ok { life, skip, not_modified, tags: Vec::new() }, now)
+        let (life, skip, none, not_modified) = (Adapted::default(), false, false, false);
+        let end = CallbackEnd::Ok { life, skip, none, not_modified, tags: Vec::new() };
+        self.engine.callback(OpId(op), end, now)
     }
 
     /// The callback waits for the versions of these tags.

@@ -109,7 +109,7 @@ export interface State {
   connection: Connection;
   /** The core's tables: operations, requests, batches, flights. */
   underWay: number[];
-  /** Requests whose clients have gone, where the runtime says so (`enable_request_signal`). */
+  /** The cache's requests whose clients have gone, where the runtime says so (`enable_request_signal`). */
   gone: number;
   /** Rejections that nobody has handled. */
   unhandled: string[];

@@ -22,15 +22,20 @@ interface Kept {
   cache: Cache;
   events: CacheEvent[];
   books: Map<string, Book>;
+  gone: number;
 }
 
 const caches = new Map<string, Kept>();
 const open = new Set<string>();
-const unhandled: string[] = [];
-let gone = 0;
+const unhandled = new Map<Promise<unknown>, string>();
 
 addEventListener("unhandledrejection", (event) => {
-  unhandled.push(String((event as PromiseRejectionEvent).reason));
+  const { promise, reason } = event as PromiseRejectionEvent;
+  unhandled.set(promise, String(reason));
+});
+// With old compatibility dates the runtime tells of rejections that are handled a microtask later.
+addEventListener("rejectionhandled", (event) => {
+  unhandled.delete((event as PromiseRejectionEvent).promise);
 });
 
 function keptOf({ cache = "default", options, unobserved }: Visit): Kept {
@@ -42,7 +47,7 @@ function keptOf({ cache = "default", options, unobserved }: Visit): Kept {
       unobserved || (options !== undefined && (typeof options !== "object" || options === null))
         ? options
         : { ...options, ...observer };
-    kept = { cache: createCache(given as CacheOptions), events, books: new Map() };
+    kept = { cache: createCache(given as CacheOptions), events, books: new Map(), gone: 0 };
     caches.set(cache, kept);
   }
   return kept;
@@ -161,7 +166,15 @@ function stateOf(visit: Visit, env: unknown): State {
   const client = visit.direct ? kept.cache : kept.cache.for(visit.env === undefined ? env : visit.env);
   const { stats, connection } = { stats: client.stats(), connection: client.connection };
   const books = Object.fromEntries(kept.books);
-  return { books, events: kept.events, stats, connection, underWay: underWay(), gone, unhandled };
+  return {
+    books,
+    events: kept.events,
+    stats,
+    connection,
+    underWay: underWay(),
+    gone: kept.gone,
+    unhandled: [...unhandled.values()],
+  };
 }
 
 interface Core {
@@ -220,10 +233,10 @@ export default {
     }
     const visit = (await request.json()) as Visit;
     if (pathname === "/state") return Response.json(stateOf(visit, env));
-    request.signal?.addEventListener("abort", () => {
-      gone += 1;
-    });
     const kept = keptOf(visit);
+    request.signal?.addEventListener("abort", () => {
+      kept.gone += 1;
+    });
     const given = visit.env === undefined ? env : visit.env;
     const client = visit.direct
       ? kept.cache

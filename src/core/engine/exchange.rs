@@ -37,6 +37,10 @@ pub(super) enum Slot {
     Release {
         op: OpId,
     },
+    /// A lease that is asked for, for an early refresh.
+    Lease {
+        op: OpId,
+    },
     /// The first step of a `set`.
     Renewal {
         op: OpId,
@@ -68,6 +72,7 @@ impl Slot {
             Self::Read { op }
             | Self::Fill { op }
             | Self::Release { op }
+            | Self::Lease { op }
             | Self::Renewal { op }
             | Self::SetFill { op }
             | Self::Versions { op, .. }
@@ -354,6 +359,7 @@ impl Engine {
                     self.plain_replied(op, id, replies.get(index..end).unwrap_or_default(), body, now);
                 }
                 Slot::Release { op } => self.released(op),
+                Slot::Lease { op } => self.early_replied(op, reply, body, now),
                 Slot::PlainMore { .. } => {}
                 Slot::Drop(drop) => self.drop_replied(lane, sent, drop, reply, now),
             }
@@ -382,6 +388,7 @@ impl Engine {
             match slot {
                 Slot::Read { op } | Slot::Plain { op } => self.read_failed(op, failure.kind, now),
                 Slot::Release { op } => self.released(op),
+                Slot::Lease { op } => self.early_failed(op),
                 Slot::PlainMore { .. } => {}
                 Slot::Fill { op } => self.fill_failed(op, failure.kind, now),
                 Slot::Renewal { op } | Slot::SetFill { op } => self.set_failed(op, now),

@@ -41,7 +41,8 @@ impl Engine {
             self.push(lane.request, Effect::Share(id, value));
             self.push(lane.request, Effect::Settle(value));
         }
-        let storable = self.reading(id).is_some_and(|(_, read)| !read.basis.is_empty());
+        let storable =
+            life.ttl > Millis::ZERO && self.reading(id).is_some_and(|(_, read)| !read.basis.is_empty());
         let ready = self.peer(lane.connection).is_some_and(|peer| peer.connection.is_ready());
         if storable && ready {
             if lane.anchored {
@@ -55,7 +56,7 @@ impl Engine {
                 self.note_fill(id, false, Some("down"), now);
             }
             self.end_own_flight(id, Stage::NotStored);
-            self.finish(id);
+            self.end_without_value(id, now);
         }
         true
     }

@@ -17,6 +17,7 @@ use crate::core::entry::{Header, ValueKind, stamps};
 use crate::core::fence::Fence;
 use crate::core::key::Key;
 use crate::core::options::{CallKind, OptionValue, Options, call_option};
+use crate::core::ratio::Ratio;
 use crate::core::redis::reply::{self, Encoding, Reply};
 use crate::core::time::Timestamp;
 
@@ -222,6 +223,9 @@ pub fn answer(data: &[u8]) {
         stale_if_error: long,
         lease_wait: if how & 2 == 0 { None } else { long },
         waits: if how & 64 == 0 { Waits::default() } else { Waits { read: None, soft: long, hard: long } },
+        early_refresh: Some(Ratio::millionths(10_000_000)),
+        jitter: Some(Ratio::millionths(500_000)),
+        negative_ttl: Some(crate::core::time::Millis::ZERO),
         freshness: if how & 4 == 0 { Freshness::Normal } else { Freshness::Strict },
         load: how & 8 == 0,
         anchored: how & 16 == 0,
@@ -253,6 +257,7 @@ pub fn answer(data: &[u8]) {
                     CallbackEnd::Ok {
                         life: Adapted::default(),
                         skip: false,
+                        none: how & 64 != 0,
                         not_modified: how & 64 != 0,
                         tags,
                     },

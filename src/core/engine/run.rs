@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::op::{Kept, Op, ReadStep};
-use super::{CallbackEnd, Effect, Engine, Freshness, Gone, OpId, Served};
+use super::op::{Kept, Op, ReadStep, Refresh};
+use super::{CallbackEnd, Effect, Engine, Freshness, Gone, Life, OpId, Served};
 use crate::core::error::{ErrorKind, Failure};
 use crate::core::event::{Bypass, EventKind, Outcome};
 use crate::core::flight::Stage;
@@ -30,21 +30,25 @@ impl Engine {
         match end {
             CallbackEnd::Err => self.callback_failed(id, now),
             CallbackEnd::Ok { skip: true, .. } => self.unstorable(id, now),
-            CallbackEnd::Ok { life, skip: false, tags, .. } => {
-                let life = life.of(read.life);
+            CallbackEnd::Ok { life, skip: false, none, tags, .. } => {
+                let (own, jitter) = (read.negative.filter(|_| none).unwrap_or(read.life), read.jitter);
+                let life = life.of(own);
+                let ttl = life.ttl;
                 let wanted = read
                     .flight
                     .and_then(|f| self.flights.get(f))
                     .is_some_and(|f| f.followers > 0 || f.unverified);
                 self.declare(id, &tags, now);
-                let storable = self.reading(id).is_some_and(|(_, read)| !read.basis.is_empty());
+                let lives = ttl > Millis::ZERO;
+                let storable = lives && self.reading(id).is_some_and(|(_, read)| !read.basis.is_empty());
                 if storable || wanted {
+                    let life = Life { ttl: self.random.jittered(ttl, jitter), ..life };
                     self.set_step(id, ReadStep::Encoding { life, cost });
                     self.push(lane.request, Effect::Encode(id));
                 } else {
                     self.serve_computed(id, Some(false), now);
                     self.end_own_flight(id, Stage::NotStored);
-                    self.finish(id);
+                    self.end_without_value(id, now);
                 }
             }
         }
@@ -120,13 +124,18 @@ impl Engine {
         id: OpId,
         served: Served,
         tags: Vec<Key>,
-        (refresh, staleness): (bool, Option<Millis>),
+        (refresh, staleness): (Refresh, Option<Millis>),
         now: Timestamp,
     ) {
         let Some((lane, read)) = self.reading(id) else { return };
         let (key, basis) = (read.key.clone(), read.basis.clone());
         // The callback may look at it; its caller has it.
-        let kept = refresh.then(|| Kept { served, tags: tags.clone(), at: now, left: Millis::ZERO });
+        let kept = (refresh == Refresh::Leased).then(|| Kept {
+            served,
+            tags: tags.clone(),
+            at: now,
+            left: Millis::ZERO,
+        });
         if served.outcome == Outcome::Hit
             && !served.shared
             && let Some(peer) = self.peer_mut(lane.connection)
@@ -146,14 +155,16 @@ impl Engine {
             self.end_own_flight(id, Stage::Hit);
         }
         self.serve(id, served, now);
-        if refresh {
-            self.push(lane.request, Effect::Background(id));
-            if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
-                read.stale = kept;
+        match refresh {
+            Refresh::No => self.finish(id),
+            Refresh::Leased => {
+                self.push(lane.request, Effect::Background(id));
+                if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
+                    read.stale = kept;
+                }
+                self.run(id, None, now);
             }
-            self.run(id, None, now);
-        } else {
-            self.finish(id);
+            Refresh::Early => self.ask_early(id, now),
         }
     }
 

@@ -30,6 +30,15 @@ impl World {
         let (index, Some(op)) = (request.isolate, request.op_mut(id)) else {
             return self.violation(format!("r{number} runs the callback of {id:?}, which it does not know"));
         };
+        if op.hit
+            && let Kind::Read { reader, .. } = &op.kind
+        {
+            let key = format!("p:k:{}:{}", reader.space, reader.key);
+            self.verdict.coverage.count("refreshed early");
+            if !self.leases.used(number, &key) {
+                return self.violation(format!("r{number} {id:?} refreshes early, and has no lease"));
+            }
+        }
         if hangs && matches!(op.kind, Kind::Read { .. }) {
             op.hangs = true;
             self.verdict.coverage.count("callback hung");
@@ -66,8 +75,11 @@ impl World {
         let at = self.queue.now();
         let Some(Kind::Read { reader, late, .. }) = self.kind_mut(number, id) else { return };
         let tags = reader.tags.iter().chain(late.iter()).copied().collect();
-        let (space, key, build, life) = (reader.space, reader.key, reader.build, reader.life);
-        let made = Value { read, at, space, key, tags, build, life };
+        let (space, key, build) = (reader.space, reader.key, reader.build);
+        let (life, negative) = (reader.life, reader.negative);
+        let none = self.more.percent(self.plan.chance.none);
+        let life = negative.filter(|_| none).unwrap_or(life);
+        let made = Value { read, at, space, key, tags, build, none, life };
         let made = self.values.add(made);
         if let Some(Kind::Read { value, .. }) = self.kind_mut(number, id) {
             *value = Some(made);
@@ -91,7 +103,8 @@ impl World {
         let skip = self.rng.percent(chance.unstorable / 2) && !self.healed;
         let Some(request) = self.requests.get_mut(number) else { return };
         let index = request.isolate;
-        let Some(Kind::Read { late, .. }) = request.op_mut(id).map(|op| &op.kind) else { return };
+        let Some(Kind::Read { late, value, .. }) = request.op_mut(id).map(|op| &op.kind) else { return };
+        let none = value.and_then(|value| self.values.get(value)).is_some_and(|value| value.none);
         let tags: Vec<String> = late.iter().map(|tag| String::from(*tag)).collect();
         if !tags.is_empty() {
             self.verdict.coverage.count("late tags declared");
@@ -100,7 +113,10 @@ impl World {
             self.verdict.coverage.count("callback failed");
             CallbackEnd::Err
         } else {
-            self.ends(number, id, skip, tags)
+            if none {
+                self.verdict.coverage.count("there was none");
+            }
+            self.ends(number, id, skip, none, tags)
         };
         self.trace.say(self.queue.now(), self.moment, || format!("r{number} {id:?} callback ends {end:?}"));
         self.callback(number, index, id, end);
@@ -187,8 +203,8 @@ impl World {
         let end = if fails {
             CallbackEnd::Err
         } else {
-            let (life, skip, not_modified) = (Adapted::default(), false, false);
-            CallbackEnd::Ok { life, skip, not_modified, tags: Vec::new() }
+            let (life, skip, none, not_modified) = (Adapted::default(), false, false, false);
+            CallbackEnd::Ok { life, skip, none, not_modified, tags: Vec::new() }
         };
         self.callback(number, index, id, end);
     }

@@ -99,4 +99,8 @@ pub const REQUIRED: &[&str] = &[
     "expired",
     "invalidated by tag",
     "invalidated as a whole",
+    "early refresh got the lease",
+    "early refresh without the lease",
+    "refreshed early",
+    "there was none",
 ];

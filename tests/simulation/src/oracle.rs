@@ -72,6 +72,8 @@ pub struct Reader {
     pub build: &'static str,
     /// How stale it takes what is stored, and how long what it computes lives.
     pub life: Life,
+    /// How long it lives if it is that there is none, where that is set.
+    pub negative: Option<Life>,
 }
 
 impl Aim {
@@ -206,11 +208,13 @@ mod tests {
             freshness: Freshness::Normal,
             build: "a",
             life: LIFE,
+            negative: None,
         }
     }
 
     fn value(read: Moment) -> Value {
-        Value { read, at: 0, space: "", key: "k", tags: vec!["t"], build: "a", life: LIFE }
+        let tags = vec!["t"];
+        Value { read, at: 0, space: "", key: "k", tags, build: "a", none: false, life: LIFE }
     }
 
     fn rule(standing: Standing) -> Rule {

@@ -34,6 +34,12 @@ impl World {
         Life { ttl: config.ttl, swr: config.swr, stale_if_error: config.stale_if_error }
     }
 
+    /// The life that they give to what is not there, where that is set.
+    pub(crate) fn negative(&self) -> Option<Life> {
+        let (swr, stale_if_error) = (Millis::ZERO, Millis::ZERO);
+        self.plan.config.negative_ttl.map(|ttl| Life { ttl, swr, stale_if_error })
+    }
+
     /// What the next read asks for.
     pub(crate) fn asks(&mut self) -> Asked {
         if !self.plan.patience || self.healed {
@@ -96,11 +102,18 @@ impl World {
     }
 
     /// How a callback ends that has read the source as `value`.
-    pub(crate) fn ends(&mut self, number: usize, id: OpId, skip: bool, tags: Vec<String>) -> CallbackEnd {
-        let Some(Kind::Read { reader, value, shown, .. }) = self.kind_mut(number, id) else {
+    pub(crate) fn ends(
+        &mut self,
+        number: usize,
+        id: OpId,
+        skip: bool,
+        none: bool,
+        tags: Vec<String>,
+    ) -> CallbackEnd {
+        let Some(Kind::Read { value, shown, .. }) = self.kind_mut(number, id) else {
             return CallbackEnd::Err;
         };
-        let (own, value, shown) = (reader.life, *value, *shown);
+        let (value, shown) = (*value, *shown);
         let (mut life, mut not_modified) = (Adapted::default(), false);
         if self.plan.patience && !self.healed {
             let mut one = |of: &[u64]| {
@@ -118,9 +131,9 @@ impl World {
             self.verdict.coverage.count("not modified");
         }
         if let Some(value) = value.and_then(|value| self.values.get_mut(value)) {
-            value.life = adapted(own, life);
+            value.life = adapted(value.life, life);
         }
-        CallbackEnd::Ok { life, skip, not_modified, tags }
+        CallbackEnd::Ok { life, skip, none, not_modified, tags }
     }
 
     /// A callback is told to stop. Those here never do, as callbacks may.

@@ -6,7 +6,7 @@ use crate::queue::Event;
 use crate::values::{Value, encoded};
 use crate::visit::{self, Kind, Op, Step};
 use crate::world::World;
-use leeward::core::{Freshness, Millis, OpId, ReadCall, Targets, WriteCall, WriteKind};
+use leeward::core::{Adapted, Freshness, Millis, OpId, ReadCall, Targets, WriteCall, WriteKind};
 
 impl World {
     pub(crate) fn alive(&self, request: usize) -> bool {
@@ -74,7 +74,7 @@ impl World {
         freshness: Freshness,
         load: bool,
     ) {
-        let (asked, own) = (self.asks(), self.life());
+        let (asked, own, negative) = (self.asks(), self.life(), self.negative());
         let Some(request) = self.requests.get(number) else { return };
         let Some(isolate) = self.isolates.get_mut(request.isolate) else { return };
         match freshness {
@@ -94,6 +94,7 @@ impl World {
             freshness,
             build: isolate.build,
             life: patience::adapted(own, life),
+            negative: negative.map(|negative| patience::adapted(negative, Adapted { ttl: None, ..life })),
         };
         let call = ReadCall {
             request: request.id,
@@ -107,6 +108,9 @@ impl World {
             stale_if_error: life.stale_if_error,
             lease_wait: None,
             waits,
+            early_refresh: None,
+            jitter: None,
+            negative_ttl: None,
             freshness,
             load,
             anchored: request.anchored,
@@ -128,7 +132,7 @@ impl World {
 
     pub(crate) fn add_op(&mut self, request: usize, id: OpId, kind: Kind) {
         if let Some(request) = self.requests.get_mut(request) {
-            request.ops.push(Op { id, kind, settled: false, hangs: false, waits: None });
+            request.ops.push(Op { id, kind, settled: false, hit: false, hangs: false, waits: None });
         }
     }
 
@@ -205,13 +209,14 @@ impl World {
             tags: tags.clone(),
             build,
             life,
+            none: false,
         });
         let rule = self.rule(number, &aim, false);
         if let Some(rule) = self.oracle.rule_mut(rule) {
             rule.except = Some(value);
         }
-        let (ttl, swr, stale_if_error) = (None, None, None);
-        let kind = WriteKind::Set { encoded: encoded(), tags: &tags, ttl, swr, stale_if_error };
+        let (ttl, swr, stale_if_error, jitter) = (None, None, None, None);
+        let kind = WriteKind::Set { encoded: encoded(), tags: &tags, ttl, swr, stale_if_error, jitter };
         if let Some(id) = self.begin_write(number, &aim, kind) {
             let key = format!("p:k:{space}:{key}");
             self.add_op(number, id, Kind::Set { rule, value, key, dropped: false, based });

@@ -24,6 +24,8 @@ pub struct Value {
     pub build: &'static str,
     /// How long it lives where it is stored.
     pub life: Life,
+    /// It is that there is none.
+    pub none: bool,
 }
 
 /// All values there have been.

@@ -5,6 +5,7 @@ use leeward_redis_model::{Model, Snapshot};
 
 use crate::coverage::Coverage;
 use crate::isolate::{Clock, EPOCH, Isolate};
+use crate::lives::Leases;
 use crate::marks::Marks;
 use crate::mutants::LuaMutant;
 use crate::oracle::Oracle;
@@ -34,7 +35,9 @@ pub struct Verdict {
 /// The world.
 pub struct World {
     pub(crate) rng: Rng,
-    /// For what only some schedules have.
+    /// For what the plan's `renew` brings in, so that the others mean what they meant.
+    pub(crate) more: Rng,
+    /// The same for `patience`.
     pub(crate) extra: Rng,
     pub(crate) plan: Plan,
     pub(crate) queue: Queue,
@@ -49,6 +52,7 @@ pub struct World {
     pub(crate) values: Values,
     pub(crate) oracle: Oracle,
     pub(crate) marks: Marks,
+    pub(crate) leases: Leases,
     /// What Redis held a while ago, in schedules in which it may come back.
     pub(crate) older: Option<Snapshot>,
     /// It has.
@@ -73,6 +77,8 @@ impl std::fmt::Debug for World {
 pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
     let mut rng = Rng::new(seed);
     let mut plan = Plan::of(&mut rng);
+    let mut more = Rng::new(seed ^ 0x72_65_6e_65_77);
+    plan.renew(&mut more);
     let mut extra = Rng::new(seed ^ 0x7061_7469_656e_6365);
     World::set_patience(&mut plan, &mut extra);
     let mut redis = Model::new(EPOCH * 1000);
@@ -90,6 +96,7 @@ pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
     let oracle = Oracle::new(plan.config.flight.get() * MS);
     let mut world = World {
         rng,
+        more,
         extra,
         plan,
         queue: Queue::default(),
@@ -104,6 +111,7 @@ pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
         values: Values::default(),
         oracle,
         marks: Marks::default(),
+        leases: Leases::default(),
         older: None,
         rolled_back: false,
         verdict: Verdict::default(),

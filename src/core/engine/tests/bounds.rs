@@ -43,7 +43,7 @@ fn timeouts(world: &World) -> Vec<(Bound, bool)> {
 
 fn not_modified(world: &mut World, op: OpId) {
     let (life, tags) = (Adapted::default(), Vec::new());
-    world.end_callback(op, CallbackEnd::Ok { life, skip: false, not_modified: true, tags });
+    world.callback_end(op, CallbackEnd::Ok { life, skip: false, none: false, not_modified: true, tags });
 }
 
 #[test]
@@ -461,7 +461,10 @@ fn a_callback_says_how_long_its_value_lives() {
     let op = read(&mut world, 1, Waits::default());
     let span = |ms| Some(Millis::new(ms));
     let life = Adapted { ttl: span(5_000), swr: span(1_000), stale_if_error: span(7_000) };
-    world.end_callback(op, CallbackEnd::Ok { life, skip: false, not_modified: false, tags: Vec::new() });
+    world.callback_end(
+        op,
+        CallbackEnd::Ok { life, skip: false, none: false, not_modified: false, tags: Vec::new() },
+    );
     world.answer();
     let hash = world.redis.hash(b"leeward:k::k").expect("is stored");
     let header = String::from_utf8(hash[&b"h:"[..]].clone()).expect("a text");

@@ -1,6 +1,8 @@
 //! The dialogue, step by step.
 
 mod bounds;
+mod early;
+mod lives;
 mod marks;
 mod reads;
 mod tags;

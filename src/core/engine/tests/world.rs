@@ -9,7 +9,7 @@ use leeward_redis_model::Model;
 
 use crate::core::{
     Adapted, BatchId, BodyPart, CacheConfig, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Endpoint,
-    Engine, ErrorKind, Event, EventKind, Freshness, Gone, InvalidationState, Millis, OpId, ReadCall,
+    Engine, ErrorKind, Event, EventKind, Freshness, Gone, Header, InvalidationState, Millis, OpId, ReadCall,
     RequestId, Served, SharedId, Source, Targets, ValueKind, Waits, WriteCall, WriteKind,
 };
 
@@ -130,6 +130,9 @@ impl World {
             stale_if_error: None,
             lease_wait: None,
             waits: Waits::default(),
+            early_refresh: None,
+            jitter: None,
+            negative_ttl: None,
             freshness: Freshness::Normal,
             load: true,
             anchored: self.anchored,
@@ -152,8 +155,8 @@ impl World {
     }
 
     pub(super) fn set(&mut self, request: u32, key: &str) -> OpId {
-        let (ttl, swr, stale_if_error) = (None, None, None);
-        let kind = WriteKind::Set { encoded: VALUE, tags: &[], ttl, swr, stale_if_error };
+        let (ttl, swr, stale_if_error, jitter) = (None, None, None, None);
+        let kind = WriteKind::Set { encoded: VALUE, tags: &[], ttl, swr, stale_if_error, jitter };
         self.write(request, Targets { keys: &[key], ..Targets::default() }, kind)
     }
 
@@ -187,6 +190,13 @@ impl World {
         hash.is_some_and(|hash| hash.keys().any(|field| field.starts_with(b"h:")))
     }
 
+    /// The header of the entry of a key.
+    pub(super) fn header(&self, key: &str) -> Header {
+        let hash = self.redis.hash(std::format!("leeward:k::{key}").as_bytes()).expect("stored");
+        let text = hash.get(&b"h:"[..]).expect("stored");
+        Header::parse(&String::from_utf8(text.clone()).expect("a text")).expect("a header")
+    }
+
     /// The generation of a key.
     pub(super) fn generation(&self, key: &str) -> Option<Vec<u8>> {
         self.redis.hash(std::format!("leeward:k::{key}").as_bytes())?.get(&b"g"[..]).cloned()
@@ -200,13 +210,13 @@ impl World {
     /// The callback of an operation ends, and declares these tags.
     pub(super) fn callback_with(&mut self, op: OpId, ok: bool, tags: &[&str]) {
         let tags = tags.iter().map(|tag| (*tag).to_string()).collect();
-        let (life, skip, not_modified) = (Adapted::default(), false, false);
-        let end = if ok { CallbackEnd::Ok { life, skip, not_modified, tags } } else { CallbackEnd::Err };
-        self.end_callback(op, end);
+        let (life, skip, none, not_modified) = (Adapted::default(), false, false, false);
+        let end = CallbackEnd::Ok { life, skip, none, not_modified, tags };
+        self.callback_end(op, if ok { end } else { CallbackEnd::Err });
     }
 
     /// The callback of an operation ends so.
-    pub(super) fn end_callback(&mut self, op: OpId, end: CallbackEnd) {
+    pub(super) fn callback_end(&mut self, op: OpId, end: CallbackEnd) {
         self.running.retain(|running| *running != op);
         assert!(self.engine.callback(op, end, self.now), "{op:?} is known");
         self.drain(self.owners[&op]);
