@@ -1,24 +1,46 @@
 /** What the tests ask of the worker under test, and what it tells of itself: plain JSON, both ways. */
 import type { CacheEvent, Connection, ReadOptions, ReadTimeouts, Stats } from "leeward";
 
-/** One call of the cache. `look` is `lookup` without a callback. */
+/**
+ * One call of the cache. `look` is `lookup` without a callback, `update` a `set` after a `get`; the last two are of the old
+ * contract, and on its own cache.
+ */
 export interface Call {
-  op: "getOrSet" | "lookup" | "look" | "get" | "set" | "delete" | "invalidate" | "expire" | "mutate";
+  op:
+    | "getOrSet"
+    | "lookup"
+    | "look"
+    | "get"
+    | "set"
+    | "update"
+    | "delete"
+    | "invalidate"
+    | "expire"
+    | "mutate"
+    | "redisCache"
+    | "invalidateCache";
   key: string;
   /** More keys of an `invalidate`. */
   also?: string[];
   /** In place of keys, what an `invalidate`, an `expire` or a `mutate` is about. */
-  what?: { keys?: string[]; tags?: string[]; all?: true };
+  what?: Targets;
   /** Names of namespaces, the outer one first. */
   namespace?: string[];
   /** More options of the call. */
   options?: Omit<ReadOptions, "ttl" | "signal" | "timeout"> & { timeout?: number | ReadTimeouts };
-  /** What `set` stores. */
+  /** What `set` and `update` store. */
   value?: unknown;
   load?: Load;
   ttl?: number;
   /** The caller's own signal is aborted when this gate opens. */
   abortAt?: string;
+}
+
+/** What an invalidation is about. */
+export interface Targets {
+  keys?: string[];
+  tags?: string[];
+  all?: true;
 }
 
 /** What the callback does, in this order. */

@@ -9,8 +9,10 @@ import {
   createCache,
   type Fill,
   type Invalidation,
+  invalidateCache,
   isLeewardError,
   type ReadOptions,
+  redisCache,
 } from "leeward";
 import type { Book, Call, Ended, Load, State, Thrown, Visit } from "./visit.ts";
 
@@ -142,6 +144,11 @@ async function perform(kept: Kept, client: Pick<Cache, "getOrSet">, call: Call):
     else if (op === "look") value = await cache.lookup(key, undefined, options);
     else if (op === "get") value = await cache.get(key, options);
     else if (op === "set") value = await cache.set(key, call.value as string, options);
+    else if (op === "update") {
+      await cache.get(key, options);
+      value = await cache.set(key, call.value as string, options);
+    } else if (op === "redisCache") value = await redisCache(load, [key]);
+    else if (op === "invalidateCache") value = await invalidateCache(key);
     else if (op === "delete") value = await cache.delete(key);
     else if (op === "expire") value = await cache.expire(what);
     else if (op === "mutate") value = await cache.mutate(what, () => load(), options);
@@ -216,6 +223,12 @@ function failAt(n: number, how: string): void {
   }
 }
 
+/** Has the isolate's clock jump: what it shows from now on. */
+function jump(ms: number): void {
+  const { now } = Date;
+  Date.now = () => now() + ms;
+}
+
 export default {
   async fetch(request: Request, env: unknown, ctx: Context): Promise<Response> {
     const { pathname, searchParams } = new URL(request.url);
@@ -226,6 +239,10 @@ export default {
     if (pathname === "/shut") {
       open.clear();
       return new Response("shut");
+    }
+    if (pathname === "/jump") {
+      jump(Number(searchParams.get("by")));
+      return new Response("jumped");
     }
     if (pathname === "/fail") {
       failAt(Number(searchParams.get("at")), searchParams.get("how") ?? "");

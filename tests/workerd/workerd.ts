@@ -1,14 +1,10 @@
-/** A `workerd` with workers in it, each an isolate with a socket of its own. */
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+/** A `workerd` with workers in it that have the built package, each an isolate with a socket of its own. */
+import { readFileSync } from "node:fs";
 import { transformSync } from "esbuild";
-import { startChild } from "../../dev/child.mjs";
+import { type Served, serve } from "./serve.mjs";
 import { visitorOf } from "./visitor.ts";
 
-const workerd = createRequire(import.meta.url)("workerd") as { default: string; compatibilityDate: string };
-export const NEWEST = workerd.compatibilityDate;
+export { NEWEST } from "./serve.mjs";
 
 /** Read once: a build that is made meanwhile must not mix with this one. */
 const file = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url));
@@ -32,13 +28,7 @@ export default {
 };
 `;
 
-export interface Worker {
-  name: string;
-  compatibilityDate?: string;
-  flags?: readonly string[];
-  env?: Record<string, string>;
-  /** Names of other workers, by which it reaches them. */
-  calls?: readonly string[];
+export interface Worker extends Omit<Served, "modules"> {
   /** The handler's file beside this one. Default the worker that does what a `Visit` says. */
   handler?: string;
   /** Files of the package, in place of those that are published. */
@@ -54,32 +44,15 @@ export interface Workerd {
 }
 
 /** @param binary the runtime; default the newest */
-export async function startWorkerd(workers: readonly Worker[], binary = workerd.default): Promise<Workerd> {
-  const folder = mkdtempSync(join(tmpdir(), "leeward-isolate-"));
-  for (const { name, handler = "worker.ts", files } of workers) {
+export async function startWorkerd(workers: readonly Worker[], binary?: string): Promise<Workerd> {
+  const served = workers.map(({ handler = "worker.ts", files, ...worker }) => {
     const source = readFileSync(new URL(handler, import.meta.url), "utf8");
     const code = transformSync(source, { loader: "ts", format: "esm", target: "es2022" }).code;
-    mkdirSync(join(folder, name));
-    for (const [part, content] of Object.entries({
-      ...PACKAGE,
-      ...files,
-      "main.js": MAIN,
-      "worker.js": code,
-    })) {
-      writeFileSync(join(folder, name, part), content);
-    }
-  }
-  const config = join(folder, "config.capnp");
-  writeFileSync(config, configOf(workers));
-  const args = ["serve", config, "--control-fd=1", "--verbose"];
-  const child = await startChild(binary, args, { temporaryFolder: folder, keptLines: 50_000 });
-  const urls = new Map<string, string>();
-  for (const { name } of workers) {
-    const line = await child.line(new RegExp(`"event":\\s*"listen".*"socket":\\s*"${name}"`));
-    const { port } = JSON.parse(line.slice(line.indexOf("{"))) as { port: number };
-    urls.set(name, `http://127.0.0.1:${port}`);
-  }
-  const url = (name: string) => urls.get(name) ?? "";
+    const { "leeward.js": leeward, "leeward.wasm": wasm } = { ...PACKAGE, ...files };
+    const modules = { "main.js": MAIN, "worker.js": code, leeward, "leeward.wasm": wasm };
+    return { ...worker, modules };
+  });
+  const { url, child } = await serve(served, binary);
   let marks = 0;
   return {
     url,
@@ -92,43 +65,4 @@ export async function startWorkerd(workers: readonly Worker[], binary = workerd.
     // workerd drains on SIGTERM, and stays while a request hangs.
     stop: () => child.kill(),
   };
-}
-
-const text = (value: string) => JSON.stringify(value);
-
-function configOf(workers: readonly Worker[]): string {
-  const services = workers.map(({ name }, i) => `    (name = ${text(name)}, worker = .w${i}),`);
-  const sockets = workers.map(
-    ({ name }) => `    (name = ${text(name)}, address = "127.0.0.1:0", http = (), service = ${text(name)}),`,
-  );
-  return `using Workerd = import "/workerd/workerd.capnp";
-const config :Workerd.Config = (
-  services = [
-${services.join("\n")}
-    (name = "internet", network = (allow = ["public", "private"])),
-  ],
-  sockets = [
-${sockets.join("\n")}
-  ],
-);
-${workers.map((worker, i) => `const w${i} :Workerd.Worker = ${workerOf(worker)};`).join("\n")}
-`;
-}
-
-function workerOf({ name, compatibilityDate = NEWEST, flags = [], env = {}, calls = [] }: Worker): string {
-  const bindings = [
-    ...Object.entries(env).map(([key, value]) => `(name = ${text(key)}, text = ${text(value)})`),
-    ...calls.map((other) => `(name = ${text(other)}, service = ${text(other)})`),
-  ];
-  return `(
-  modules = [
-    (name = "main.js", esModule = embed ${text(`${name}/main.js`)}),
-    (name = "worker.js", esModule = embed ${text(`${name}/worker.js`)}),
-    (name = "leeward", esModule = embed ${text(`${name}/leeward.js`)}),
-    (name = "leeward.wasm", wasm = embed ${text(`${name}/leeward.wasm`)}),
-  ],
-  compatibilityDate = ${text(compatibilityDate)},
-  compatibilityFlags = [${flags.map(text).join(", ")}],
-  bindings = [${bindings.join(", ")}],
-)`;
 }

@@ -3,6 +3,9 @@
 //!
 //! Each takes any bytes, and asserts what holds whatever they are.
 
+#[cfg(test)]
+mod mutation;
+
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
