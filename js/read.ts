@@ -1,12 +1,14 @@
 /** A read: the caller's promise, the callback, and the values between them. */
-import { Callback } from "./callback.ts";
+import { Callback, isThenable } from "./callback.ts";
+import { decompress } from "./compress.ts";
 import { fillOf } from "./fill.ts";
-import type { Fill, LeewardError, Load, Lookup, Outcome } from "./index.d.ts";
+import type { Fill, LeewardError, Load, Lookup, Outcome, StandardSchemaV1 } from "./index.d.ts";
 import type { Exports } from "./isolate.ts";
 import type { Operation, Settlers } from "./operation.ts";
 import { Patience } from "./patience.ts";
+import { judge, type Rejection } from "./schema.ts";
 import type { Shared } from "./shared.ts";
-import { decode, type Text } from "./value.ts";
+import { decode, isCompressed, type Text } from "./value.ts";
 
 /** Whom a read tells of its callback. */
 export interface Listener {
@@ -18,6 +20,13 @@ export interface Listener {
 /** What a callback returns in place of a value that it has not got: no value of its own can be this. */
 const NOT_MODIFIED = Symbol("not modified");
 const NOTHING_STALE = "notModified() needs a stale value, and there is none: fill.stale is undefined";
+/** A value taken out of a stored text; `undefined`: there is none in it. */
+type Taken =
+  | { readonly value: unknown; readonly text: Text; readonly rejection?: Rejection | undefined }
+  | undefined;
+
+/** What has become of a stored value: it will do, is none, or is not good enough. */
+export type Verdict = boolean | Rejection;
 
 const BYPASS = { age: 0, stored: false, shared: false, outcome: "bypass" } as const;
 
@@ -26,7 +35,10 @@ export class ReadOperation implements Operation {
   shared: Shared | undefined;
   background: (() => void) | undefined;
   text: Text | undefined;
+  compressed: Text | undefined;
   value: unknown;
+  /** What a stored value must satisfy. */
+  schema: StandardSchemaV1 | undefined;
   /** What the callback set in place of the options; NaN: nothing. */
   readonly life = { ttl: Number.NaN, swr: Number.NaN, staleIfError: Number.NaN };
   skipped = false;
@@ -38,6 +50,8 @@ export class ReadOperation implements Operation {
   exports: Exports | undefined;
   /** All that it has waited for: a flight's value may be taken after its verdict. */
   #awaited: Map<number, Shared> | undefined;
+  /** The stored value that is being taken. Those before it are too late. */
+  #taking: object | undefined;
   /** A stale value, in case that the callback fails or is late. */
   #stash: { readonly value: unknown } | undefined;
   /** The text that was decoded last. */
@@ -125,6 +139,7 @@ export class ReadOperation implements Operation {
     const text = this.#decoded;
     if (age !== undefined && text !== undefined) this.#shown = { text, age };
     this.#patience?.begin();
+    this.#taking = undefined;
     const callback = new Callback();
     this.#callback = callback;
     this.#listener = listener;
@@ -168,16 +183,43 @@ export class ReadOperation implements Operation {
     return this.#awaited?.get(id)?.text;
   }
 
-  /** Takes the value out of a stored text; `aside`: not as the answer, but in case that the callback fails. */
-  take(text: Text, aside: boolean): void {
-    const value = decode(text);
-    this.#decoded = text;
-    if (aside) {
-      this.#stash = { value };
+  /**
+   * Takes the value out of a stored text of at most `limit` bytes; `aside`: not as the answer, but in case that the callback fails
+   * or is late; `checked`: by the schema. `then` is told what has become of it, in this turn if that can be, and unless something else has
+   * been begun meanwhile.
+   */
+  take(text: Text, limit: number, aside: boolean, checked: boolean, then: (verdict: Verdict) => void): void {
+    const taking = {};
+    this.#taking = taking;
+    const end = (taken: Taken) => {
+      if (this.#taking !== taking) return;
+      this.#taking = undefined;
+      if (taken === undefined || taken.rejection !== undefined) {
+        then(taken?.rejection ?? false);
+        return;
+      }
+      this.#decoded = taken.text;
+      if (aside) {
+        this.#stash = taken;
+      } else {
+        this.value = taken.value;
+        this.text = taken.text;
+      }
+      then(true);
+    };
+    const schema = checked ? this.schema : undefined;
+    if (isCompressed(text.kind)) {
+      decompress(text, limit).then(
+        (plain) => open(plain, schema, end),
+        () => end(undefined),
+      );
     } else {
-      this.value = value;
-      this.text = text;
+      open(text, schema, end);
     }
+  }
+
+  useCompressed(): void {
+    this.text = this.compressed;
   }
 
   /** Answers with the value that was put aside. */
@@ -274,7 +316,22 @@ export class ReadOperation implements Operation {
   #settle(): void {
     this.#settled = true;
     this.#patience?.drop();
+    this.#taking = undefined;
     this.#release?.();
     this.#release = undefined;
   }
+}
+
+/** The value in a plain text, looked at by the schema. */
+function open(text: Text, schema: StandardSchemaV1 | undefined, end: (taken: Taken) => void): void {
+  let value: unknown;
+  try {
+    value = decode(text);
+  } catch {
+    end(undefined);
+    return;
+  }
+  const verdict = schema && judge(schema, value);
+  if (isThenable(verdict)) verdict.then((rejection) => end({ value, text, rejection }));
+  else end({ value, text, rejection: verdict });
 }

@@ -13,7 +13,7 @@ export interface Home {
   readonly options: CacheOptions;
   /** The core's number for the settings; after `prepare`. */
   readonly cache: number;
-  prepare(): Instance;
+  prepare(env: unknown): Instance;
   link(env: unknown): Link;
   existing(env: unknown): { readonly instance: Instance; readonly link: Link } | undefined;
   emit(event: CacheEvent): void;
@@ -27,6 +27,7 @@ export class Session {
   readonly #env: unknown;
   readonly #context: ExecutionContextLike | undefined;
   #scope: Scope | undefined;
+  #cache = 0;
   #absence: NotApplied = "unconfigured";
 
   constructor(home: Home, env?: unknown, context?: ExecutionContextLike) {
@@ -47,7 +48,7 @@ export class Session {
 
   /** The core's number for the cache's settings; once there is a scope. */
   get cache(): number {
-    return this.#home.cache;
+    return this.#cache;
   }
 
   /** What becomes of writes where `enter` gave nothing. */
@@ -57,7 +58,7 @@ export class Session {
 
   /** The names of a write's fences, asked of the instance that there is then. */
   namesOf(place: Place, { keys, tags, all }: Named): string[] {
-    const { core, exports } = this.#home.prepare();
+    const { core, exports } = this.#home.prepare(this.#env);
     return core.names(this.#home.cache, place.path(exports), [...keys], [...tags], all);
   }
 
@@ -78,8 +79,9 @@ export class Session {
         );
         return undefined;
       }
-      const instance = this.#home.prepare();
+      const instance = this.#home.prepare(this.#env);
       const link = this.#home.link(this.#env);
+      this.#cache = this.#home.cache;
       const known = this.#scope;
       if (known !== undefined && known.instance === instance && known.link === link) return known;
       const anchor = this.#anchor();

@@ -39,7 +39,7 @@ mod tagged;
 mod time;
 mod xfetch;
 
-pub use config::{CacheConfig, MAX_TTL};
+pub use config::{CacheConfig, MAX_TTL, MAX_VALUE};
 pub use connection::{Snapshot, StateName};
 pub use endpoint::{CREDENTIALS, Endpoint, EndpointError};
 #[cfg(any(test, feature = "fuzz"))]
@@ -47,12 +47,14 @@ pub use endpoint::{CREDENTIALS, Endpoint, EndpointError};
 pub use engine::fuzz;
 pub use engine::{
     Adapted, BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Engine, Freshness, Gone,
-    Life, Limits, Named, OpId, ReadCall, RequestId, Served, SharedId, Source, Targets, Waits, WriteCall,
-    WriteKind,
+    Life, Limits, Named, OpId, Origin, ReadCall, RequestId, Served, SharedId, Source, Targets, Waits,
+    WriteCall, WriteKind,
 };
 pub use entry::{Header, Stamp, ValueKind};
 pub use error::{ErrorKind, Failure};
-pub use event::{Bound, Bypass, Event, EventKind, InvalidationState, LeaseOutcome, Outcome};
+pub use event::{
+    Bound, Bypass, Compression, Event, EventKind, InvalidationState, LeaseOutcome, Outcome, Rejection,
+};
 pub use key::{Key, KeyKind, short_hash};
 pub use options::{CallKind, MUTATE_TIMEOUT, OptionError, OptionValue, Options, call_option};
 pub use ratio::Ratio;

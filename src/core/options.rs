@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use core::fmt;
 
-use super::config::{CacheConfig, MAX_TTL};
+use super::config::{CacheConfig, MAX_TTL, MAX_VALUE};
 use super::duration;
 use super::ratio::Ratio;
 use super::time::Millis;
@@ -68,8 +68,10 @@ pub const MUTATE_TIMEOUT: Millis = Millis::seconds(10);
 const WAIT: (Millis, Millis) = (Millis::new(1), Millis::new(30_000));
 /// How long callbacks are waited for, of one's own and of others.
 const CALLBACK: (Millis, Millis) = (Millis::new(1), Millis::new(300_000));
-const CACHE_OPTIONS: &str = "prefix, version, ttl, swr, staleIfError, negativeTtl, jitter, earlyRefresh, leaseWait, timeout.read, timeout.write, timeout.flight, timeout.soft, timeout.hard, url, token, onEvent, debug";
-const READ_OPTIONS: &str = "ttl, swr, staleIfError, negativeTtl, jitter, earlyRefresh, leaseWait, tags, timeout.read, timeout.soft, timeout.hard, forceFresh, freshness, signal";
+/// Thresholds and limits of values, in bytes.
+const BYTES: (usize, usize) = (1024, MAX_VALUE);
+const CACHE_OPTIONS: &str = "prefix, version, ttl, swr, staleIfError, negativeTtl, jitter, earlyRefresh, leaseWait, timeout.read, timeout.write, timeout.flight, timeout.soft, timeout.hard, compress, maxValueBytes, url, token, onEvent, debug";
+const READ_OPTIONS: &str = "ttl, swr, staleIfError, negativeTtl, jitter, earlyRefresh, leaseWait, tags, timeout.read, timeout.soft, timeout.hard, schema, forceFresh, freshness, signal";
 const SET_OPTIONS: &str = "ttl, swr, staleIfError, jitter, tags";
 
 /// The largest number allowed, and what a message calls the range: formatting numbers would take a tenth of the module.
@@ -91,7 +93,10 @@ impl Options {
         let config = &mut self.config;
         match option {
             "prefix" => config.prefix = text(option, value, 1, 64)?,
-            "version" => config.build = text(option, value, 0, 64)?,
+            "version" => match value {
+                OptionValue::Text(_) => config.build = text(option, value, 0, 64)?,
+                got => return Err(invalid(option, got, "a text, or an object that names a binding")),
+            },
             "ttl" => config.ttl = span(option, value, TTL)?,
             "swr" => config.swr = span(option, value, STALE)?,
             "staleIfError" => config.stale_if_error = span(option, value, STALE)?,
@@ -104,6 +109,13 @@ impl Options {
             "timeout.flight" => config.flight = span(option, value, CALLBACK)?,
             "timeout.soft" => config.soft = Some(span(option, value, CALLBACK)?),
             "timeout.hard" => config.hard = Some(span(option, value, CALLBACK)?),
+            "compress" => {
+                config.compress = match value {
+                    OptionValue::Bool(false) => None,
+                    _ => Some(bytes(option, value, "false or ")?),
+                }
+            }
+            "maxValueBytes" => config.max_value = bytes(option, value, "")?,
             "debug" => match value {
                 OptionValue::Bool(debug) => config.debug = debug,
                 got => return Err(invalid(option, got, "true or false")),
@@ -185,6 +197,7 @@ fn call_span(call: CallKind, option: &str, value: OptionValue<'_>) -> Result<Mil
         (CallKind::Mutate, "timeout") => span(option, value, MUTATE),
         (CallKind::Read | CallKind::Set, "tags") => Err(invalid(option, value, "a list of texts")),
         (CallKind::Read, "signal") => Err(invalid(option, value, "an AbortSignal")),
+        (CallKind::Read, "schema") => Err(invalid(option, value, "a Standard Schema, version 1")),
         (CallKind::Read, "forceFresh") => Err(invalid(option, value, "true or false")),
         (CallKind::Read, "freshness") => Err(invalid(option, value, "\"strict\"")),
         _ => Err(OptionError::Unknown { option: shortened(option), known: call.known() }),
@@ -236,6 +249,16 @@ fn readable(span: Millis) -> String {
     }
 }
 
+/// A whole number of bytes within `BYTES`; `or`: what else is allowed.
+fn bytes(option: &str, value: OptionValue<'_>, or: &str) -> Result<usize, OptionError> {
+    let (min, max) = BYTES;
+    let taken = match value {
+        OptionValue::Number(_, text) => text.parse().ok().filter(|n| (min..=max).contains(n)),
+        _ => None,
+    };
+    taken.ok_or_else(|| invalid(option, value, &format!("{or}a whole number of bytes from {min} to {max}")))
+}
+
 fn text(option: &str, value: OptionValue<'_>, min: usize, max: usize) -> Result<String, OptionError> {
     match value {
         OptionValue::Text(text)
@@ -266,6 +289,11 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "unknown option \"signal\": known are ttl, swr, staleIfError, jitter, tags"
+        );
+        let error = options.take("compress", OptionValue::Bool(true)).expect_err("no threshold").to_string();
+        assert_eq!(
+            error,
+            "option \"compress\" must be false or a whole number of bytes from 1024 to 4194304, got true"
         );
         let error =
             call_option(CallKind::Read, "freshness", OptionValue::Text("strong")).expect_err("misspelt");
@@ -326,6 +354,8 @@ mod tests {
             ("timeout.flight", OptionValue::Text("5m")),
             ("timeout.soft", OptionValue::Number(1.0, "1.0")),
             ("timeout.hard", OptionValue::Text("5m")),
+            ("compress", OptionValue::Number(1024.0, "1024")),
+            ("maxValueBytes", OptionValue::Number(4_194_304.0, "4194304")),
             ("debug", OptionValue::Bool(true)),
             ("negativeTtl", OptionValue::Number(0.0, "0")),
             ("jitter", OptionValue::Number(0.1, "0.1")),
@@ -334,6 +364,7 @@ mod tests {
             options.take(option, value).expect(option);
         }
         let config = options.finish();
+        assert_eq!((config.compress, config.max_value), (Some(1024), 4 << 20));
         assert_eq!((config.prefix.as_str(), config.ttl, config.read), ("shop", MAX_TTL, Millis::new(1)));
     }
 
@@ -350,6 +381,12 @@ mod tests {
             ("timeout.flight", OptionValue::Other("object")),
             ("timeout.soft", OptionValue::Number(0.0, "0.0")),
             ("timeout.hard", OptionValue::Text("6m")),
+            ("compress", OptionValue::Bool(true)),
+            ("compress", OptionValue::Number(1023.0, "1023")),
+            ("compress", OptionValue::Number(2048.5, "2048.5")),
+            ("maxValueBytes", OptionValue::Number(4_194_305.0, "4194305")),
+            ("maxValueBytes", OptionValue::Bool(false)),
+            ("maxValueBytes", OptionValue::Text("2048")),
             ("debug", OptionValue::Text("yes")),
             ("onEvent", OptionValue::Number(1.0, "1.0")),
             ("timeout", OptionValue::Number(1.0, "1.0")),

@@ -46,7 +46,15 @@ const LOOK: Look = {
       fills: 2,
       fillsRefused: 0,
     },
-    ...{ fillsFailed: 0, unstorable: 0, invalidationsApplied: 1, invalidationsPending: 1 },
+    ...{
+      fillsFailed: 0,
+      unstorable: 0,
+      rejected: 0,
+      compressedFrom: 0,
+      compressedTo: 0,
+      invalidationsApplied: 1,
+      invalidationsPending: 1,
+    },
     ...{ invalidationsRefused: 0, journal: 0, requests: 9, commands: 9 },
   },
   connection: {

@@ -45,7 +45,10 @@ impl Read {
     pub(super) fn bound(&self) -> Option<Timestamp> {
         let computed = matches!(
             self.step,
-            ReadStep::Encoding { .. } | ReadStep::Releasing { .. } | ReadStep::Filling { .. }
+            ReadStep::Decoding { .. }
+                | ReadStep::Encoding { .. }
+                | ReadStep::Releasing { .. }
+                | ReadStep::Filling { .. }
         );
         if self.served || computed { None } else { self.bounds.next }
     }

@@ -70,8 +70,9 @@ impl Engine {
         let waits = read.load && read.lease.wait > Millis::ZERO && read.freshness != Freshness::Forced;
         let waits = waits && found.lease > Millis::ZERO;
         if let (Some(header), Some(place)) = (&found.header, &found.place) {
-            let kind = header.kind;
-            let source = Source::Reply { batch, place: place.clone(), encoding: found.encoding, kind };
+            let (kind, encoding) = (header.kind, found.encoding);
+            let limit = self.max_value(lane);
+            let source = Source::Reply { batch, place: place.clone(), encoding, kind, limit };
             match fit(read, header, &found, cover == Some(Cover::Soft), lane.anchored) {
                 Fit::Serve { served, refresh } => {
                     self.end_lease_wait(id, LeaseOutcome::Filled, now);
@@ -83,14 +84,14 @@ impl Engine {
                         false => Refresh::No,
                     };
                     self.set_step(id, ReadStep::Decoding { served, tags, refresh, staleness });
-                    self.set_due(id, None);
+                    self.set_due(id, Some(deadline));
                     return self.push(lane.request, Effect::Decode(id, source));
                 }
                 // Who is served nothing of it waits for whoever computes, as after a miss.
                 Fit::Keep { left, .. } if left == Millis::ZERO && waits => {}
                 Fit::Keep { served, left } => {
                     self.set_step(id, ReadStep::Stashing(Kept { served, tags, at: now, left }));
-                    self.set_due(id, None);
+                    self.set_due(id, Some(deadline));
                     return self.push(lane.request, Effect::Stash(id, source));
                 }
                 Fit::No => {}

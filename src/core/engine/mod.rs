@@ -44,7 +44,7 @@ use hashbrown::HashMap;
 
 pub use self::dialogue::{
     Adapted, BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Freshness, Gone, Life,
-    Named, OpId, ReadCall, RequestId, Served, SharedId, Source, Targets, Waits, WriteCall, WriteKind,
+    Named, OpId, Origin, ReadCall, RequestId, Served, SharedId, Source, Targets, Waits, WriteCall, WriteKind,
 };
 use self::exchange::Batch;
 use self::op::{Kind, Op, Read};
@@ -464,8 +464,8 @@ impl Engine {
     }
 
     fn name(&self, cache: CacheId, key: &Key) -> String {
-        let name = key.display();
-        if self.config(cache).is_some_and(|config| config.debug) { name } else { short_hash(&name) }
+        let debug = self.config(cache).is_some_and(|config| config.debug);
+        if debug { key.shown() } else { short_hash(&key.display()) }
     }
 
     fn report(&mut self, request: RequestId, cache: CacheId, now: Timestamp, kind: EventKind) {

@@ -35,6 +35,10 @@ pub struct Verdict {
 /// The world.
 pub struct World {
     pub(crate) rng: Rng,
+    /// What readers' schemas think of stored values: of a stream of its own.
+    pub(crate) tastes: Rng,
+    /// How often, of a hundred, a stored value will not do.
+    pub(crate) picky: u64,
     /// For what the plan's `renew` brings in, so that the others mean what they meant.
     pub(crate) more: Rng,
     /// The same for `patience`.
@@ -76,6 +80,7 @@ impl std::fmt::Debug for World {
 #[must_use]
 pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
     let mut rng = Rng::new(seed);
+    let mut tastes = Rng::new(!seed);
     let mut plan = Plan::of(&mut rng);
     let mut more = Rng::new(seed ^ 0x72_65_6e_65_77);
     plan.renew(&mut more);
@@ -96,6 +101,8 @@ pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
     let oracle = Oracle::new(plan.config.flight.get() * MS);
     let mut world = World {
         rng,
+        picky: if tastes.percent(30) { 15 } else { 0 },
+        tastes,
         more,
         extra,
         plan,

@@ -6,5 +6,7 @@ mod lives;
 mod marks;
 mod reads;
 mod tags;
+mod values;
+mod wire;
 mod world;
 mod writes;
