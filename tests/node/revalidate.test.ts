@@ -53,6 +53,17 @@ describe("a value that is not modified", () => {
     expect(await there.cache.lookup("key")).toMatchObject({ value, outcome: "hit" });
   });
 
+  test("may be compressed, and is so again", async () => {
+    const value = "long ".repeat(4_000);
+    const { cache } = stage.cache({ compress: 1024 });
+    await cache.set("key", value);
+    await there.cache.expire({ keys: ["key"] });
+    expect(await cache.lookup("key", unchanged)).toMatchObject({ value, outcome: "revalidated" });
+    await stage.filled(cache, 2);
+    expect(await there.cache.lookup("key")).toMatchObject({ value, outcome: "hit" });
+    expect((await stage.redis.command("HGET", "leeward:k::key", "b:")) as string).not.toContain("long long");
+  });
+
   test("is everybody's who waits for it", async () => {
     const { cache } = here;
     await stale("old");
