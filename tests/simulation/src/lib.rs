@@ -13,6 +13,7 @@ pub mod lives;
 pub mod marks;
 mod mistakes;
 mod mistakes_in_lives;
+mod mistakes_in_waits;
 pub mod mutants;
 pub mod oracle;
 mod patience;
