@@ -25,7 +25,7 @@ import type {
 import type { Exports, Instance } from "./isolate.ts";
 import { GONE, giveOf, NONE } from "./l1.ts";
 import { checkKey, checkTargets, type Named, type Place } from "./names.ts";
-import { type CallOptions, callOptions, signalOf } from "./options.ts";
+import { type CallOptions, callOptions, hardOf, signalOf } from "./options.ts";
 import { ReadOperation } from "./read.ts";
 import type { Scope } from "./scope.ts";
 import type { Session } from "./session.ts";
@@ -51,6 +51,7 @@ const NO_STATS: Stats = {
   hits: 0,
   l1Hits: 0,
   stale: 0,
+  revalidated: 0,
   misses: 0,
   bypasses: 0,
   shared: 0,
@@ -244,7 +245,12 @@ export class CacheClient implements Contract {
       }
       const signal = signalOf(options);
       signal?.throwIfAborted();
-      const operation = new ReadOperation({ resolve, reject }, load, detailed);
+      const operation = new ReadOperation(
+        { resolve, reject },
+        load,
+        detailed,
+        hardOf(options, this.#session.options),
+      );
       const scope = this.#session.enter();
       if (scope === undefined) {
         operation.passThrough();
@@ -271,6 +277,9 @@ export class CacheClient implements Contract {
             given.swr,
             given.staleIfError,
             given.leaseWait,
+            given.read,
+            given.soft,
+            given.hard,
             given.earlyRefresh,
             given.jitter,
             given.negativeTtl,

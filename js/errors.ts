@@ -21,6 +21,16 @@ export function isLeewardError(error: unknown): error is LeewardError {
   return typeof error === "object" && error !== null && (error as Record<symbol, unknown>)[BRAND] === true;
 }
 
+/** A caller waits for a callback no longer: so many milliseconds were its `timeout.hard`. */
+export function callbackTimeout(hard: number): LeewardError {
+  return branded<LeewardError>(`the callback did not end within timeout.hard, ${hard} ms`, {
+    name: "TimeoutError",
+    code: "callback-timeout",
+    kind: "timeout",
+    retryable: true,
+  });
+}
+
 /** Why an invalidation is not applied. */
 export type NotApplied = "pending" | "refused" | "unconfigured";
 

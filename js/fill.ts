@@ -1,20 +1,35 @@
 /** What a callback gets: what it can say about the value that it computes. */
-import type { Fill } from "./index.d.ts";
+import type { Duration, Fill } from "./index.d.ts";
 import { checkTags, MAX_TAGS } from "./names.ts";
 import { callOption } from "./options.ts";
 import type { ReadOperation } from "./read.ts";
 
 export function fillOf(operation: ReadOperation): Fill {
+  const adapt = (name: "ttl" | "swr" | "staleIfError", span: Duration) => {
+    const { exports } = operation;
+    if (exports !== undefined) operation.life[name] = callOption(exports, "Read", name, span);
+  };
   return {
     get signal() {
       return operation.signal;
     },
+    get stale() {
+      return operation.stale;
+    },
     ttl(ttl) {
-      const { exports } = operation;
-      if (exports !== undefined) operation.ttl = callOption(exports, "Read", "ttl", ttl);
+      adapt("ttl", ttl);
+    },
+    swr(swr) {
+      adapt("swr", swr);
+    },
+    staleIfError(staleIfError) {
+      adapt("staleIfError", staleIfError);
     },
     skip() {
       operation.skipped = true;
+    },
+    notModified() {
+      return operation.notModified() as never;
     },
     tags(names) {
       const declared = operation.declared ?? [];

@@ -33,10 +33,11 @@ type StorableJson<T> = T extends string | number | boolean | null | undefined
         : never;
 
 /**
- * How a call was answered: from Redis, or what this isolate holds of it, fresh (`hit`) or no longer so (`stale`); by the callback after a look in Redis (`miss`),
- * or without Redis (`bypass`).
+ * How a call was answered: from Redis, or what this isolate holds of it, fresh (`hit`) or no longer so (`stale`); by the callback
+ * after a look in Redis (`miss`), also with what Redis had, which it found to be still good (`revalidated`); or without Redis
+ * (`bypass`).
  */
-export type Outcome = "hit" | "stale" | "miss" | "bypass";
+export type Outcome = "hit" | "stale" | "revalidated" | "miss" | "bypass";
 
 /**
  * What of Standard Schema, version 1 (https://standardschema.dev) is used: zod, valibot, arktype and others make such objects.
@@ -79,12 +80,33 @@ export type ErrorKind =
 /** What the callback gets. */
 export interface Fill {
   /**
-   * Aborted when nobody waits for the value any more: the caller's own `signal` was aborted and no other request has
-   * joined. Never because of a default: without a `signal` of the caller it never fires.
+   * Aborted when nobody waits for the value any more: the caller's own `signal` was aborted, or `timeout.hard` has passed
+   * (`reason` is the error with the code `callback-timeout` then), and no other request has joined. Where others have, it is
+   * aborted when their wait has ended, too (`timeout.flight`). Never because of a default: without a `signal` or a
+   * `timeout.hard` of the caller it never fires. A value that comes all the same is stored.
    */
   readonly signal: AbortSignal;
+  /**
+   * The stale value that this read has found in Redis, a copy of the callback's own, and its age in milliseconds: for a
+   * conditional request, see `notModified`. It is there for as long as the entry is kept (the larger of the `swr` and
+   * `staleIfError` with which it was stored, after its `ttl`), also where the reader's own options keep the caller from being
+   * served it. `undefined` when there is none, with `forceFresh` or `freshness: "strict"`, and to a read with `leaseWait` that
+   * takes nothing stale.
+   */
+  readonly stale: { readonly value: unknown; readonly age: number } | undefined;
   /** Sets the time to live of the value being computed, in place of the option. Same range as `ttl`. */
   ttl(ttl: Duration): void;
+  /** The same for `swr`. What is set here is how the value is stored, no bound of this or another reader. */
+  swr(swr: Duration): void;
+  /** The same for `staleIfError`. */
+  staleIfError(staleIfError: Duration): void;
+  /**
+   * What a callback returns, at once, to say that `stale.value` is still good, as after a 304: it is the answer, and is stored
+   * again with a new life, unless it was invalidated since this read. The type adds nothing to that of what the callback gives.
+   *
+   * @throws a `TypeError` when `stale` is `undefined`.
+   */
+  notModified(): never;
   /** The value is returned, not stored; the key is passed through for a bounded time, as for any value that cannot be. */
   skip(): void;
   /**
@@ -116,6 +138,7 @@ export interface LifeOptions {
   swr?: Duration | undefined;
   /**
    * So long after its `ttl` it is served in place of an error of the callback; a `failure` event of the kind `callback` tells.
+   * The same in place of a callback that is late, see `ReadTimeouts`.
    * Default: the cache's `staleIfError`. Range: 0 (off) to 30 days. Bounded by the reader as `swr` is.
    */
   staleIfError?: Duration | undefined;
@@ -133,6 +156,32 @@ export interface LifeOptions {
   tags?: readonly string[] | undefined;
 }
 
+/** How long a read waits for Redis. */
+export interface LookTimeouts {
+  /** How long it waits for Redis. Default: the cache's `timeout.read`, 250 ms. Range: 1 ms to 30 s. */
+  read?: Duration | undefined;
+}
+
+/**
+ * How long a read waits. What counts for `soft` and `hard` is the time in which a callback runs that the caller waits for: its
+ * own, or another request's or isolate's whose value it would take. Time in which Redis is asked does not.
+ */
+export interface ReadTimeouts extends LookTimeouts {
+  /**
+   * So long the caller waits for the callback if a stale value may be served in its place (`staleIfError`): then it is served
+   * that, and the callback goes on behind the answer and its value is stored. Without such a value it changes nothing.
+   * An event `timeout` tells. Default: the cache's `timeout.soft`, none. Range: 1 ms to 5 min.
+   */
+  soft?: Duration | undefined;
+  /**
+   * So long the caller waits for the callback at all: then it is served the stale value, if one may be (`staleIfError`), or the
+   * call rejects with a `LeewardError` of the code `callback-timeout`. If nobody else waits for the value, the callback's
+   * `signal` fires. Holds without Redis, too. A follower cannot tell a slow callback from one whose request has ended, and
+   * gets the error in either case; `retryable` is `true`. Default: the cache's `timeout.hard`, none. Range: 1 ms to 5 min.
+   */
+  hard?: Duration | undefined;
+}
+
 /** Options of a read without a callback. */
 export interface LookOptions {
   /** As in `LifeOptions`: a stored value that lacks one of them is none. */
@@ -142,6 +191,8 @@ export interface LookOptions {
    * confirmed, also while it is down. Without a callback that is so in any case. Default: as those options allow.
    */
   freshness?: "strict" | undefined;
+  /** How long this read waits, where that is not as the cache says. */
+  timeout?: LookTimeouts | undefined;
   /**
    * Ends this caller's wait: the call rejects with `signal.reason`. It ends nobody else's: a callback that other requests
    * wait for goes on.
@@ -179,6 +230,8 @@ export interface L1Options {
 
 /** Options of one read. */
 export interface ReadOptions extends LifeOptions, LookOptions {
+  /** How long this read waits, where that is not as the cache says. */
+  timeout?: ReadTimeouts | undefined;
   /**
    * How long to wait, on a miss, for another isolate that computes the value already, before running the callback all the same.
    * Saves callbacks, costs latency. Default: the cache's `leaseWait`. Range: 0 (off) to 30 s.
@@ -263,7 +316,7 @@ export interface Lookup<T> {
   readonly value: T;
   /** How this one call was answered. */
   readonly outcome: Outcome;
-  /** Milliseconds since the value was stored, by Redis' clock; 0 when the callback has just made it. */
+  /** Milliseconds since the value was stored, by Redis' clock; 0 when the callback has just made it, or found it still good. */
   readonly age: number;
   /**
    * Whether an entry stands behind the value: `true` after a hit (which tells a stored `undefined` from a miss) and after
@@ -367,6 +420,8 @@ export interface Stats {
   readonly l1Hits: number;
   /** Reads answered from Redis, no longer fresh. */
   readonly stale: number;
+  /** Reads answered by what Redis had, no longer fresh, and the callback found to be still good. */
+  readonly revalidated: number;
   /** Reads that Redis had no valid entry for. */
   readonly misses: number;
   /** Reads that went past Redis: it was disabled, down, late or failing. */
@@ -501,6 +556,14 @@ export type CacheEvent =
       readonly outcome: "filled" | "taken" | "timed-out";
     })
   | (EventBase & {
+      /** A caller waits for a callback no longer: the bound of its `timeout` has passed. */
+      readonly type: "timeout";
+      readonly key: string;
+      readonly bound: "soft" | "hard";
+      /** Whether it is served a stale value; else it gets the error `callback-timeout`. */
+      readonly stale: boolean;
+    })
+  | (EventBase & {
       /**
        * The cache cannot do its work at all: bad configuration, no wasm, a trapped instance; or not all of it: scripts are
        * refused for this token. Said once for each cause.
@@ -553,6 +616,10 @@ export interface CacheOptions {
          * Default 2 s. Range: 1 ms to 5 min.
          */
         flight?: Duration | undefined;
+        /** See `ReadTimeouts`. Default: none. */
+        soft?: Duration | undefined;
+        /** See `ReadTimeouts`. Default: none. */
+        hard?: Duration | undefined;
       }
     | undefined;
   /**
@@ -586,7 +653,8 @@ export interface CacheClient {
    * Gives the value of `key`: from Redis, else from another request's callback under way, else from `load`, and stores
    * what it returned in the background. Never fails because of the cache; `load`'s own error is thrown as the same object.
    *
-   * @throws the callback's error; `signal.reason`; a `TypeError` for a bad key or option, before any work.
+   * @throws the callback's error; `signal.reason`; a `LeewardError` of the code `callback-timeout` after `timeout.hard`; a
+   * `TypeError` for a bad key or option, before any work.
    */
   getOrSet<T>(
     key: string,

@@ -80,6 +80,9 @@ export interface CallOptions {
   readonly jitter: number;
   readonly negativeTtl: number;
   readonly timeout: number;
+  readonly read: number;
+  readonly soft: number;
+  readonly hard: number;
   readonly tags: string[] | undefined;
   readonly schema: StandardSchemaV1 | undefined;
   readonly freshness: number;
@@ -96,6 +99,9 @@ const DEFAULTS: CallOptions = {
   jitter: Number.NaN,
   negativeTtl: Number.NaN,
   timeout: Number.NaN,
+  read: Number.NaN,
+  soft: Number.NaN,
+  hard: Number.NaN,
   tags: undefined,
   schema: undefined,
   freshness: 0,
@@ -110,7 +116,11 @@ export function callOptions(exports: Exports, call: CallName, options: unknown):
   if (typeof options !== "object" || options === null) throw new TypeError("options must be an object");
   const given: Mutable = { ...DEFAULTS };
   for (const [name, value] of Object.entries(options)) {
-    if (value !== undefined && !(call !== "Mutate" && takeOption(given, call, name, value))) {
+    if (call === "Read" && name === "timeout" && typeof value === "object" && value !== null) {
+      for (const [wait, span] of Object.entries(value)) {
+        if (span !== undefined) given[wait as "hard"] = callOption(exports, call, `timeout.${wait}`, span);
+      }
+    } else if (value !== undefined && !(call !== "Mutate" && takeOption(given, call, name, value))) {
       // The core knows no other names than those of durations and numbers: whatever it takes is one of `given`.
       given[name as "ttl"] = callOption(exports, call, name, value);
     }
@@ -143,6 +153,18 @@ function takeOption(given: Mutable, call: CallName, name: string, value: unknown
   }
   // Taken by `signalOf`, before there is a core.
   return name === "signal" && isSignal(value);
+}
+
+/** `timeout.hard` as it was written, for the call or the cache: checked or not, it holds where there is no core. */
+export function hardOf(options: unknown, cache: CacheOptions | undefined): unknown {
+  const own: unknown = (options as { timeout?: { hard?: unknown } } | undefined | null)?.timeout?.hard;
+  if (own !== undefined) return own;
+  try {
+    return cache?.timeout?.hard;
+  } catch {
+    // Anything may have been given for options, also what throws when it is looked at.
+    return undefined;
+  }
 }
 
 /** The signal among the options, if it is one. */

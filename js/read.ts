@@ -2,10 +2,11 @@
 import { Callback, isThenable } from "./callback.ts";
 import { decompress } from "./compress.ts";
 import { fillOf } from "./fill.ts";
-import type { Load, Lookup, Outcome, StandardSchemaV1 } from "./index.d.ts";
+import type { Fill, LeewardError, Load, Lookup, Outcome, StandardSchemaV1 } from "./index.d.ts";
 import type { Exports } from "./isolate.ts";
 import { type Form, formOf, type Spot } from "./l1.ts";
 import type { Operation, Settlers } from "./operation.ts";
+import { Patience } from "./patience.ts";
 import { judge, type Rejection } from "./schema.ts";
 import type { Shared } from "./shared.ts";
 import { decode, isCompressed, type Text } from "./value.ts";
@@ -17,6 +18,9 @@ export interface Listener {
   tags(names: string[]): void;
 }
 
+/** What a callback returns in place of a value that it has not got: no value of its own can be this. */
+const NOT_MODIFIED = Symbol("not modified");
+const NOTHING_STALE = "notModified() needs a stale value, and there is none: fill.stale is undefined";
 /** A value taken out of a stored text; `undefined`: there is none in it. */
 type Taken =
   | { readonly value: unknown; readonly text: Text; readonly rejection?: Rejection | undefined }
@@ -36,9 +40,11 @@ export class ReadOperation implements Operation {
   value: unknown;
   /** What a stored value must satisfy. */
   schema: StandardSchemaV1 | undefined;
-  /** What the callback set in place of the option; NaN: nothing. */
-  ttl = Number.NaN;
+  /** What the callback set in place of the options; NaN: nothing. */
+  readonly life = { ttl: Number.NaN, swr: Number.NaN, staleIfError: Number.NaN };
   skipped = false;
+  /** The value is the stale one that the callback was shown. */
+  unchanged = false;
   /** The tags that the callback has declared. */
   declared: string[] | undefined;
   /** Of the instance that checks what the callback asks for; `undefined`: there is none. */
@@ -55,12 +61,19 @@ export class ReadOperation implements Operation {
   #awaited: Map<number, Shared> | undefined;
   /** The stored value that is being taken. Those before it are too late. */
   #taking: object | undefined;
-  /** A stale value, in case that the callback fails. */
+  /** A stale value, in case that the callback fails or is late. */
   #stash: { readonly value: unknown } | undefined;
+  /** The text that was decoded last. */
+  #decoded: Text | undefined;
+  /** The stale value that the callback may look at, and since when it does. */
+  #shown: { readonly text: Text; readonly age: number } | undefined;
+  #copy: Fill["stale"];
   readonly #settlers: Settlers;
   readonly #load: Load<unknown> | undefined;
   /** Whether the caller wants the outcome, too. */
   readonly #detailed: boolean;
+  /** How long the callback is waited for where there is no core to say so. */
+  #patience: Patience | undefined;
   /** Made when it is run: most reads are hits. */
   #callback: Callback | undefined;
   #listener: Listener | undefined;
@@ -72,10 +85,11 @@ export class ReadOperation implements Operation {
   #settled = false;
   #release: (() => void) | undefined;
 
-  constructor(settlers: Settlers, load: Load<unknown> | undefined, detailed: boolean) {
+  constructor(settlers: Settlers, load: Load<unknown> | undefined, detailed: boolean, hard?: unknown) {
     this.#settlers = settlers;
     this.#load = load;
     this.#detailed = detailed;
+    if (hard !== undefined) this.#patience = new Patience(hard);
   }
 
   /** Ends the caller's wait when `signal` is aborted; `then` is called after. */
@@ -112,9 +126,28 @@ export class ReadOperation implements Operation {
     return this.#controller.signal;
   }
 
-  /** Runs the callback; the listener is told, unless the core has failed meanwhile. */
-  run(listener?: Listener): void {
+  /** The stale value, a copy for the callback. */
+  get stale(): Fill["stale"] {
+    const shown = this.#shown;
+    if (shown !== undefined) this.#copy ??= { value: decode(shown.text), age: shown.age };
+    return this.#copy;
+  }
+
+  /** What the callback returns to say that the stale value is still good. */
+  notModified(): unknown {
+    if (this.#shown === undefined) throw new TypeError(NOTHING_STALE);
+    return NOT_MODIFIED;
+  }
+
+  /**
+   * Runs the callback; the listener is told, unless the core has failed meanwhile. The callback may look at the value that was
+   * decoded last, if that has an age.
+   */
+  run(listener?: Listener, age?: number): void {
     if (this.#callback !== undefined) return;
+    const text = this.#decoded;
+    if (age !== undefined && text !== undefined) this.#shown = { text, age };
+    this.#patience?.begin();
     this.#taking = undefined;
     const callback = new Callback();
     this.#callback = callback;
@@ -122,8 +155,9 @@ export class ReadOperation implements Operation {
     callback.run(
       () => this.#load?.(fillOf(this)),
       () => {
+        if (callback.result === NOT_MODIFIED) this.#keepStale(callback);
         const ok = callback.state === "value";
-        if (ok) this.value = callback.result;
+        if (ok && !this.unchanged) this.value = callback.result;
         if (this.#alone) this.#finishAlone();
         else listener?.ended(ok);
       },
@@ -172,8 +206,8 @@ export class ReadOperation implements Operation {
   }
 
   /**
-   * Takes the value out of a stored text of at most `limit` bytes; `aside`: not as the answer, but in case that the callback fails;
-   * `checked`: by the schema. `then` is told what has become of it, in this turn if that can be, and unless something else has
+   * Takes the value out of a stored text of at most `limit` bytes; `aside`: not as the answer, but in case that the callback fails
+   * or is late; `checked`: by the schema. `then` is told what has become of it, in this turn if that can be, and unless something else has
    * been begun meanwhile.
    */
   take(text: Text, limit: number, aside: boolean, checked: boolean, then: (verdict: Verdict) => void): void {
@@ -188,6 +222,7 @@ export class ReadOperation implements Operation {
       }
       // Frozen once the schema has seen it.
       const form = this.spot && formOf(taken.text, this.spot.values, taken.value);
+      this.#decoded = taken.text;
       if (aside) {
         this.#stash = taken;
       } else {
@@ -240,6 +275,18 @@ export class ReadOperation implements Operation {
     this.#settlers.resolve(lookup);
   }
 
+  /** Answers that the callback takes longer than it is waited for. */
+  timeOut(hard: number): void {
+    if (this.#settled) return;
+    this.#settle();
+    this.#settlers.reject(this.#late(hard));
+  }
+
+  /** Nobody waits for the callback any more, which takes longer than that. */
+  cancelLate(hard: number): void {
+    this.cancel(this.#late(hard));
+  }
+
   throwError(): void {
     if (this.#settled) return;
     this.#settle();
@@ -258,11 +305,35 @@ export class ReadOperation implements Operation {
     if (this.#settled) return;
     if (this.#callback === undefined && this.#load !== undefined) this.run();
     else if (this.#callback?.state !== "running") this.#finishAlone();
+    if (this.#settled) return;
+    this.#patience?.end((hard) => {
+      this.timeOut(hard);
+      this.cancelLate(hard);
+    });
   }
 
   finished(): void {
     this.background?.();
     this.tagged();
+  }
+
+  /** One error for the caller and for the callback's signal. */
+  #late(hard: number): LeewardError {
+    this.#patience ??= new Patience(hard);
+    return this.#patience.error(hard);
+  }
+
+  /** The callback has returned what `notModified` gave it, or gave another one. */
+  #keepStale(callback: Callback): void {
+    const shown = this.#shown;
+    if (shown === undefined) {
+      callback.state = "error";
+      callback.result = new TypeError(NOTHING_STALE);
+      return;
+    }
+    this.unchanged = true;
+    this.text = shown.text;
+    this.value = decode(shown.text);
   }
 
   #finishAlone(): void {
@@ -272,6 +343,7 @@ export class ReadOperation implements Operation {
 
   #settle(): void {
     this.#settled = true;
+    this.#patience?.drop();
     this.#taking = undefined;
     this.#release?.();
     this.#release = undefined;

@@ -17,7 +17,7 @@ import { MutateOperation, type Refusal, WriteOperation } from "./write.ts";
 const MAX_WAIT = 2 ** 31 - 1;
 
 /** As the core numbers them. */
-const OUTCOMES: readonly Outcome[] = ["hit", "stale", "miss", "bypass"];
+const OUTCOMES: readonly Outcome[] = ["hit", "stale", "revalidated", "miss", "bypass"];
 const STATES = ["applied", "pending", "refused"] as const;
 
 const NOTHING = { keys: [], tags: [], all: false };
@@ -212,9 +212,7 @@ export class Scope {
       case Code.Run:
         operation.run((ok) =>
           this.#tell(operation, () =>
-            ok
-              ? core.callbackOk(id, Number.NaN, false, false, undefined, Date.now())
-              : core.callbackErr(id, Date.now()),
+            ok ? core.mutateOk(id, Date.now()) : core.callbackErr(id, Date.now()),
           ),
         );
         return;
@@ -243,29 +241,23 @@ export class Scope {
     const { id } = operation;
     switch (code) {
       case Code.Run:
-        operation.run({
-          ended: (ok) =>
-            this.#tell(operation, () =>
-              ok
-                ? core.callbackOk(
-                    id,
-                    operation.ttl,
-                    operation.skipped,
-                    operation.value === undefined || operation.value === null,
-                    operation.declared,
-                    Date.now(),
-                  )
-                : core.callbackErr(id, Date.now()),
-            ),
-          tags: (names) => this.#tell(operation, () => core.tags(id, names, Date.now())),
-        });
+        operation.run(
+          {
+            ended: (ok) => this.#tell(operation, () => this.#ended(operation, ok)),
+            tags: (names) => this.#tell(operation, () => core.tags(id, names, Date.now())),
+          },
+          core.staleAge(),
+        );
         return;
       case Code.Tagged:
         operation.tagged();
         return;
-      case Code.Cancel:
-        operation.cancel(new DOMException("nobody waits for the value any more", "AbortError"));
+      case Code.Cancel: {
+        const waited = core.waited();
+        if (waited !== undefined) operation.cancelLate(waited);
+        else operation.cancel(new DOMException("nobody waits for the value any more", "AbortError"));
         return;
+      }
       case Code.DecodeReply:
       case Code.StashReply: {
         const literal = this.#body?.subarray(core.start(), core.end());
@@ -279,7 +271,7 @@ export class Scope {
         return;
       }
       case Code.Encode: {
-        const encoded = encode(operation.value);
+        const encoded = (operation.unchanged ? operation.text : undefined) ?? encode(operation.value);
         if (isFlaw(encoded)) {
           core.unencodable(id, encoded.path, encoded.reason, Date.now());
         } else {
@@ -313,6 +305,9 @@ export class Scope {
         return;
       case Code.Throw:
         operation.throwError();
+        return;
+      case Code.TimeOut:
+        operation.timeOut(core.waited() ?? 0);
         return;
     }
   }
@@ -349,6 +344,16 @@ export class Scope {
         this.#tell(operation, () => this.instance.core.compressed(operation.id, undefined, Date.now()));
       },
     );
+  }
+
+  /** The callback of a read has ended. */
+  #ended({ id, life, value, skipped, unchanged, declared }: ReadOperation, ok: boolean): boolean {
+    const { core } = this.instance;
+    const now = Date.now();
+    if (!ok) return core.callbackErr(id, now);
+    const none = value === undefined || value === null;
+    const { ttl, swr, staleIfError } = life;
+    return core.callbackOk(id, ttl, swr, staleIfError, skipped, none, unchanged, declared, now);
   }
 
   /** Sends a batch: at the end of the turn that filled it, in the request that did. */

@@ -2,7 +2,7 @@
 
 import type { NotApplied } from "./errors.ts";
 import { currentHost } from "./host.ts";
-import type { CacheEvent, ExecutionContextLike } from "./index.d.ts";
+import type { CacheEvent, CacheOptions, ExecutionContextLike } from "./index.d.ts";
 import { type Instance, isPaused, type Link } from "./isolate.ts";
 import type { Held, Spots } from "./l1.ts";
 import type { Named, Place } from "./names.ts";
@@ -18,6 +18,7 @@ export interface Holding {
 
 /** What a session needs of its cache. */
 export interface Home {
+  readonly options: CacheOptions;
   /** The core's number for the settings; after `prepare`. */
   readonly cache: number;
   /** How values are held in this isolate, as the core numbers it; 0: not at all, or there is no core yet. */
@@ -53,6 +54,11 @@ export class Session {
   /** The same cache, bound to a request. */
   for(env: unknown, context: ExecutionContextLike | undefined): Session {
     return new Session(this.#home, env, context);
+  }
+
+  /** The cache's settings, as they were given. */
+  get options(): CacheOptions {
+    return this.#home.options;
   }
 
   /** The core's number for the cache's settings; once there is a scope. */

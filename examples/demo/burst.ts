@@ -36,7 +36,7 @@ export interface BurstReport {
   readonly ok: number;
   /** The different XP that the visitors got: one, if all is well. */
   readonly banked: readonly number[];
-  readonly outcomes: Readonly<Record<Exclude<Outcome, "stale">, number>>;
+  readonly outcomes: Readonly<Record<Exclude<Outcome, "stale" | "revalidated">, number>>;
   /** Visitors who got what another one had asked for. */
   readonly shared: number;
   /** What the upstream had to compute, by its own count. */

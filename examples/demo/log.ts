@@ -29,6 +29,8 @@ function describe(event: CacheEvent): string {
       return `invalidation ${[...event.keys, ...event.tags].join(", ")}: ${event.state}${because(event.reason)}${event.replay ? ", replayed" : ""}`;
     case "lease":
       return `waited ${event.waited} ms for another isolate's ${event.key}: ${event.outcome}`;
+    case "timeout":
+      return `${event.bound} timeout of ${event.key}'s callback${event.stale ? ", a stale value served" : ""}`;
     case "warning":
       return `warning ${event.code}: ${event.message}`;
   }

@@ -55,6 +55,8 @@ export function inPlainWords(event: CacheEvent): Words | undefined {
       return invalidation(event);
     case "lease":
       return plain(`${nameOf(event.key)}: waited for another isolate, ${event.waited} ms`);
+    case "timeout":
+      return bad(`${nameOf(event.key)}: the upstream took too long`);
     case "warning":
       return bad(`Warning: ${event.message}`);
   }
@@ -64,6 +66,7 @@ function read({ key, outcome, shared, reason }: Extract<CacheEvent, { type: "rea
   const name = nameOf(key);
   if (outcome === "hit") return good(`${name}: from Redis`);
   if (outcome === "stale") return plain(`${name}: from Redis, no longer fresh`);
+  if (outcome === "revalidated") return plain(`${name}: from Redis, still good`);
   const source = shared ? "shared the computation of another request" : "computed by the upstream";
   if (outcome === "miss") return plain(`${name}: ${source}`);
   return bad(`${name}: ${source}, ${reason === null ? "without Redis" : REASONS[reason]}`);

@@ -41,6 +41,10 @@ pub struct CacheConfig {
     pub flight: Millis,
     /// What this isolate holds of values itself; `None`: nothing.
     pub l1: Option<L1Config>,
+    /// How long a callback is waited for where a stale value may be served in its place.
+    pub soft: Option<Millis>,
+    /// How long it is waited for at all.
+    pub hard: Option<Millis>,
     /// Values whose texts have at least so many bytes are compressed; `None`: none are.
     pub compress: Option<usize>,
     /// The largest text of a value, in bytes, before it is compressed.
@@ -88,6 +92,8 @@ impl Default for CacheConfig {
             write: Millis::seconds(1),
             flight: Millis::seconds(2),
             l1: None,
+            soft: None,
+            hard: None,
             compress: None,
             max_value: MAX_VALUE,
             debug: false,

@@ -16,6 +16,8 @@ pub enum Outcome {
     Hit,
     /// From Redis, no longer fresh: while it is refreshed, or in place of the callback's error.
     Stale,
+    /// From Redis, no longer fresh, and by the callback's word as good as new.
+    Revalidated,
     /// By the callback, after a look in Redis.
     Miss,
     /// Without Redis.
@@ -62,6 +64,16 @@ pub enum LeaseOutcome {
     Taken,
     /// The wait is over.
     TimedOut,
+}
+
+/// What ended the wait for a callback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bound {
+    /// The caller takes a stale value in its place.
+    Soft,
+    /// The caller waits no longer at all.
+    Hard,
 }
 
 /// Why a stored value did not do.
@@ -154,6 +166,12 @@ pub enum EventKind {
         key: String,
         waited: u64,
         outcome: LeaseOutcome,
+    },
+    Timeout {
+        key: String,
+        bound: Bound,
+        /// Whether a stale value was the answer.
+        stale: bool,
     },
     Warning {
         code: &'static str,

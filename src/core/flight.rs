@@ -90,6 +90,8 @@ pub(crate) struct Flight {
     pub(crate) stage: Stage,
     pub(crate) read_sent: Option<Seq>,
     pub(crate) callback_started: Option<Seq>,
+    /// The same as a time.
+    pub(crate) running_since: Option<Timestamp>,
     pub(crate) fill_sent: Option<Seq>,
     /// Past it, followers do their own work and the flight is replaced.
     pub(crate) deadline: Timestamp,
@@ -213,6 +215,7 @@ impl Flights {
             stage: Stage::Reading,
             read_sent: None,
             callback_started: None,
+            running_since: None,
             fill_sent: None,
             deadline,
             storable: false,

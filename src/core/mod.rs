@@ -48,12 +48,15 @@ pub use endpoint::{CREDENTIALS, Endpoint, EndpointError};
 #[doc(hidden)]
 pub use engine::fuzz;
 pub use engine::{
-    BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Engine, Freshness, Life, Limits,
-    Named, OpId, Origin, ReadCall, RequestId, Served, SharedId, Source, Targets, WriteCall, WriteKind,
+    Adapted, BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Engine, Freshness, Gone,
+    Life, Limits, Named, OpId, Origin, ReadCall, RequestId, Served, SharedId, Source, Targets, Waits,
+    WriteCall, WriteKind,
 };
 pub use entry::{Header, Stamp, ValueKind};
 pub use error::{ErrorKind, Failure};
-pub use event::{Bypass, Compression, Event, EventKind, InvalidationState, LeaseOutcome, Outcome, Rejection};
+pub use event::{
+    Bound, Bypass, Compression, Event, EventKind, InvalidationState, LeaseOutcome, Outcome, Rejection,
+};
 pub use key::{Key, KeyKind, short_hash};
 pub use l1::{Held, Kept, Offer};
 pub use options::{CallKind, MUTATE_TIMEOUT, OptionError, OptionValue, Options, call_option};

@@ -66,14 +66,15 @@ const MUTATE: (Millis, Millis) = (Millis::new(1), Millis::new(300_000));
 /// How long the callback of a `mutate` is expected to take at most, where nothing is said.
 pub const MUTATE_TIMEOUT: Millis = Millis::seconds(10);
 const WAIT: (Millis, Millis) = (Millis::new(1), Millis::new(30_000));
-const FLIGHT: (Millis, Millis) = (Millis::new(1), Millis::new(300_000));
+/// How long callbacks are waited for, of one's own and of others.
+const CALLBACK: (Millis, Millis) = (Millis::new(1), Millis::new(300_000));
 const L1_TTL: (Millis, Millis) = (Millis::new(1), Millis::new(60_000));
 /// 64 KiB to 64 MiB.
 const L1_BYTES: core::ops::RangeInclusive<u64> = 1 << 16..=1 << 26;
 /// Thresholds and limits of values, in bytes.
 const BYTES: (usize, usize) = (1024, MAX_VALUE);
-const CACHE_OPTIONS: &str = "prefix, version, ttl, swr, staleIfError, negativeTtl, jitter, earlyRefresh, leaseWait, timeout.read, timeout.write, timeout.flight, l1.ttl, l1.maxBytes, l1.values, compress, maxValueBytes, url, token, onEvent, debug";
-const READ_OPTIONS: &str = "ttl, swr, staleIfError, negativeTtl, jitter, earlyRefresh, leaseWait, tags, l1, schema, forceFresh, freshness, signal";
+const CACHE_OPTIONS: &str = "prefix, version, ttl, swr, staleIfError, negativeTtl, jitter, earlyRefresh, leaseWait, timeout.read, timeout.write, timeout.flight, timeout.soft, timeout.hard, l1.ttl, l1.maxBytes, l1.values, compress, maxValueBytes, url, token, onEvent, debug";
+const READ_OPTIONS: &str = "ttl, swr, staleIfError, negativeTtl, jitter, earlyRefresh, leaseWait, tags, timeout.read, timeout.soft, timeout.hard, l1, schema, forceFresh, freshness, signal";
 const SET_OPTIONS: &str = "ttl, swr, staleIfError, jitter, tags";
 
 /// The largest number allowed, and what a message calls the range: formatting numbers would take a tenth of the module.
@@ -117,7 +118,9 @@ impl Options {
             "leaseWait" => config.lease_wait = span(option, value, LEASE_WAIT)?,
             "timeout.read" => config.read = span(option, value, WAIT)?,
             "timeout.write" => config.write = span(option, value, WAIT)?,
-            "timeout.flight" => config.flight = span(option, value, FLIGHT)?,
+            "timeout.flight" => config.flight = span(option, value, CALLBACK)?,
+            "timeout.soft" => config.soft = Some(span(option, value, CALLBACK)?),
+            "timeout.hard" => config.hard = Some(span(option, value, CALLBACK)?),
             "l1.ttl" => self.l1.ttl = Some(span(option, value, L1_TTL)?),
             "l1.maxBytes" => self.l1.max_bytes = Some(l1_bytes(option, value)?),
             "l1.values" => {
@@ -139,7 +142,9 @@ impl Options {
                 OptionValue::Bool(debug) => config.debug = debug,
                 got => return Err(invalid(option, got, "true or false")),
             },
-            "timeout" => return Err(invalid(option, value, "an object with read, write, flight")),
+            "timeout" => {
+                return Err(invalid(option, value, "an object with read, write, flight, soft, hard"));
+            }
             "url" | "token" => {
                 // The value may be a credential: only its type is named.
                 let got = if let OptionValue::Other(kind) = value { kind } else { "another type" };
@@ -227,6 +232,9 @@ fn call_span(call: CallKind, option: &str, value: OptionValue<'_>) -> Result<Mil
         (CallKind::Read | CallKind::Set, "swr" | "staleIfError") => span(option, value, STALE),
         (CallKind::Read, "negativeTtl") => span(option, value, STALE),
         (CallKind::Read, "leaseWait") => span(option, value, LEASE_WAIT),
+        (CallKind::Read, "timeout.read") => span(option, value, WAIT),
+        (CallKind::Read, "timeout.soft" | "timeout.hard") => span(option, value, CALLBACK),
+        (CallKind::Read, "timeout") => Err(invalid(option, value, "an object with read, soft, hard")),
         (CallKind::Mutate, "timeout") => span(option, value, MUTATE),
         (CallKind::Read | CallKind::Set, "tags") => Err(invalid(option, value, "a list of texts")),
         (CallKind::Read, "signal") => Err(invalid(option, value, "an AbortSignal")),
@@ -401,6 +409,8 @@ mod tests {
             ("timeout.read", OptionValue::Number(1.0, "1.0")),
             ("timeout.write", OptionValue::Text("30s")),
             ("timeout.flight", OptionValue::Text("5m")),
+            ("timeout.soft", OptionValue::Number(1.0, "1.0")),
+            ("timeout.hard", OptionValue::Text("5m")),
             ("compress", OptionValue::Number(1024.0, "1024")),
             ("maxValueBytes", OptionValue::Number(4_194_304.0, "4194304")),
             ("debug", OptionValue::Bool(true)),
@@ -426,6 +436,8 @@ mod tests {
             ("ttl", OptionValue::Number(f64::NAN, "NaN")),
             ("timeout.read", OptionValue::Text("31s")),
             ("timeout.flight", OptionValue::Other("object")),
+            ("timeout.soft", OptionValue::Number(0.0, "0.0")),
+            ("timeout.hard", OptionValue::Text("6m")),
             ("compress", OptionValue::Bool(true)),
             ("compress", OptionValue::Number(1023.0, "1023")),
             ("compress", OptionValue::Number(2048.5, "2048.5")),

@@ -12,6 +12,7 @@ pub struct Stats {
     pub hits: u64,
     pub l1_hits: u64,
     pub stale: u64,
+    pub revalidated: u64,
     pub misses: u64,
     pub bypasses: u64,
     pub shared: u64,

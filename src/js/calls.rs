@@ -7,8 +7,8 @@ use wasm_bindgen::prelude::*;
 
 use super::{Core, ratio, span};
 use crate::core::{
-    BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Encoded, ErrorKind, Freshness, MUTATE_TIMEOUT,
-    OpId, ReadCall, Rejection, RequestId, Targets, ValueKind, WriteCall, WriteKind,
+    Adapted, BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Encoded, ErrorKind, Freshness,
+    MUTATE_TIMEOUT, OpId, ReadCall, Rejection, RequestId, Targets, ValueKind, Waits, WriteCall, WriteKind,
 };
 
 #[wasm_bindgen]
@@ -29,6 +29,9 @@ impl Core {
         swr: f64,
         stale_if_error: f64,
         lease_wait: f64,
+        read: f64,
+        soft: f64,
+        hard: f64,
         early_refresh: f64,
         jitter: f64,
         negative_ttl: f64,
@@ -50,6 +53,7 @@ impl Core {
             swr: span(swr),
             stale_if_error: span(stale_if_error),
             lease_wait: span(lease_wait),
+            waits: Waits { read: span(read), soft: span(soft), hard: span(hard) },
             early_refresh: ratio(early_refresh),
             jitter: ratio(jitter),
             negative_ttl: span(negative_ttl),
@@ -197,19 +201,33 @@ impl Core {
         self.engine.send_failed(BatchId(batch), kind, now)
     }
 
-    /// The callback has a value, or says that there is `none`; `tags` are those that it declared besides the call's.
+    /// The callback has a value, or says that there is `none`; durations are those that it set, else NaN; `tags` are those that it
+    /// declared besides the call's.
     #[wasm_bindgen(js_name = callbackOk)]
+    #[allow(clippy::too_many_arguments, reason = "an object would cost more than the call")]
     pub fn callback_ok(
         &mut self,
         op: u32,
         ttl: f64,
+        swr: f64,
+        stale_if_error: f64,
         skip: bool,
         none: bool,
+        not_modified: bool,
         tags: Option<Vec<String>>,
         now: f64,
     ) -> bool {
         let tags = tags.unwrap_or_default();
-        self.engine.callback(OpId(op), CallbackEnd::Ok { ttl: span(ttl), skip, none, tags }, now)
+        let life = Adapted { ttl: span(ttl), swr: span(swr), stale_if_error: span(stale_if_error) };
+        self.engine.callback(OpId(op), CallbackEnd::Ok { life, skip, none, not_modified, tags }, now)
+    }
+
+    /// The callback of a mutate has a value.
+    #[wasm_bindgen(js_name = mutateOk)]
+    pub fn mutate_ok(&mut self, op: u32, now: f64) -> bool {
+        let (life, skip, none, not_modified) = (Adapted::default(), false, false, false);
+        let end = CallbackEnd::Ok { life, skip, none, not_modified, tags: Vec::new() };
+        self.engine.callback(OpId(op), end, now)
     }
 
     /// The callback waits for the versions of these tags.

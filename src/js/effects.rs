@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::*;
 
 use super::{Core, to_js};
 use crate::core::redis::reply::Encoding;
-use crate::core::{Effect, InvalidationState, Named, Origin, Outcome, RequestId, Served, Source};
+use crate::core::{Effect, Gone, InvalidationState, Named, Origin, Outcome, RequestId, Served, Source};
 
 /// What `poll` gives.
 #[wasm_bindgen]
@@ -38,6 +38,7 @@ pub enum Code {
     ServeStash,
     Tagged,
     Throw,
+    TimeOut,
     Applied,
     NotApplied,
     Mutated,
@@ -61,8 +62,8 @@ impl Core {
             Some(Effect::Abandon(_)) => Code::Abandon,
             Some(Effect::Share(..)) => Code::Share,
             Some(Effect::Await(..)) => Code::Await,
-            Some(Effect::Run(_)) => Code::Run,
-            Some(Effect::Cancel(_)) => Code::Cancel,
+            Some(Effect::Run(..)) => Code::Run,
+            Some(Effect::Cancel(..)) => Code::Cancel,
             Some(Effect::Decode(_, Source::Reply { .. })) => Code::DecodeReply,
             Some(Effect::Decode(_, Source::Shared(..))) => Code::DecodeShared,
             Some(Effect::Encode(_)) => Code::Encode,
@@ -75,6 +76,7 @@ impl Core {
             Some(Effect::ServeStash(..)) => Code::ServeStash,
             Some(Effect::Tagged(_)) => Code::Tagged,
             Some(Effect::Throw(_)) => Code::Throw,
+            Some(Effect::TimeOut(..)) => Code::TimeOut,
             Some(Effect::Applied { .. }) => Code::Applied,
             Some(Effect::NotApplied { .. }) => Code::NotApplied,
             Some(Effect::Mutated { .. }) => Code::Mutated,
@@ -90,8 +92,8 @@ impl Core {
             Some(
                 Effect::Share(op, _)
                 | Effect::Await(op, _)
-                | Effect::Run(op)
-                | Effect::Cancel(op)
+                | Effect::Run(op, _)
+                | Effect::Cancel(op, _)
                 | Effect::Decode(op, _)
                 | Effect::Encode(op)
                 | Effect::Compress(op)
@@ -102,6 +104,7 @@ impl Core {
                 | Effect::ServeStash(op, _)
                 | Effect::Tagged(op)
                 | Effect::Throw(op)
+                | Effect::TimeOut(op, _)
                 | Effect::Applied { op, .. }
                 | Effect::NotApplied { op, .. }
                 | Effect::Mutated { op, .. }
@@ -184,13 +187,14 @@ impl Core {
         matches!(self.source(), Some(Source::Reply { .. } | Source::Shared(_, Origin::Redis)))
     }
 
-    /// 0 hit, 1 stale, 2 miss, 3 bypass.
+    /// 0 hit, 1 stale, 2 revalidated, 3 miss, 4 bypass.
     pub fn outcome(&self) -> u32 {
         match self.served().map(|served| served.outcome) {
             Some(Outcome::Hit) => 0,
             Some(Outcome::Stale) => 1,
-            Some(Outcome::Miss) => 2,
-            _ => 3,
+            Some(Outcome::Revalidated) => 2,
+            Some(Outcome::Miss) => 3,
+            _ => 4,
         }
     }
 
@@ -203,6 +207,22 @@ impl Core {
     #[allow(clippy::cast_precision_loss, reason = "ages are short")]
     pub fn age(&self) -> f64 {
         self.served().map_or(0.0, |served| served.age.get() as f64)
+    }
+
+    /// The age of the stale value that the callback may look at, in milliseconds; none: there is none.
+    #[wasm_bindgen(js_name = staleAge)]
+    #[allow(clippy::cast_precision_loss, reason = "ages are short")]
+    pub fn stale_age(&self) -> Option<f64> {
+        if let Some(Effect::Run(_, age)) = &self.effect { age.map(|age| age.get() as f64) } else { None }
+    }
+
+    /// How long the callback was waited for; none: nobody lost patience.
+    #[allow(clippy::cast_precision_loss, reason = "waits are short")]
+    pub fn waited(&self) -> Option<f64> {
+        match &self.effect {
+            Some(Effect::TimeOut(_, hard) | Effect::Cancel(_, Gone::Late(hard))) => Some(hard.get() as f64),
+            _ => None,
+        }
     }
 
     /// Whether what is served comes from another request's callback.

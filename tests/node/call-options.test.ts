@@ -75,7 +75,6 @@ describe("a bad option of a call", () => {
     [{ forceFresh: "yes" }, /option "forceFresh" must be true or false, got "yes"/],
     [{ freshness: "strong" }, /option "freshness" must be "strict", got "strong"/],
     [{ freshness: true }, /option "freshness" must be "strict", got true/],
-    [{ timeout: 5 }, /unknown option "timeout"/],
     [{ ["x".repeat(500)]: 1 }, /unknown option "x{40}": known/],
     [{ signal: "now" }, /option "signal" must be an AbortSignal, got "now"/],
     [{ signal: {} }, /option "signal" must be an AbortSignal, got object/],
@@ -90,6 +89,27 @@ describe("a bad option of a call", () => {
     expect((error as TypeError).message).toMatch(message);
     expect(load).not.toHaveBeenCalled();
     expect({ events, requests: stage.gateway.counters().httpRequests }).toEqual({ events: [], requests: 0 });
+  });
+
+  // One connection for all of them: an isolate has room for 64.
+  test("timeouts are named with what there is", async () => {
+    const { cache } = stage.cache();
+    const load = vi.fn(() => 1);
+    for (const [options, message] of [
+      [{ timeout: 5 }, /option "timeout" must be an object with read, soft, hard, got 5/],
+      [{ timeout: null }, /option "timeout" must be an object with read, soft, hard, got null/],
+      [{ timeout: { read: "31s" } }, /option "timeout\.read" must be a duration from 1 ms to 30 s/],
+      [{ timeout: { soft: 0 } }, /option "timeout\.soft" must be a duration from 1 ms to 5 min/],
+      [{ timeout: { hard: "6m" } }, /option "timeout\.hard" must be a duration from 1 ms to 5 min/],
+      [{ timeout: { flight: 5 } }, /unknown option "timeout\.flight": known are .*timeout\.read/],
+      [{ timeout: [5] }, /unknown option "timeout\.0"/],
+    ] as const) {
+      const error = await rejection(cache.getOrSet("key", load, options as unknown as ReadOptions));
+      expect(error).toBeInstanceOf(TypeError);
+      expect((error as TypeError).message).toMatch(message);
+    }
+    expect(load).not.toHaveBeenCalled();
+    expect(stage.gateway.counters().httpRequests).toBe(0);
   });
 
   test("a set, which nothing can end, takes no signal", async () => {
@@ -138,7 +158,8 @@ describe("a bad option of a call", () => {
   test("the longest that are allowed are taken", async () => {
     const { cache } = stage.cache();
     const tags = Array.from({ length: 64 }, (_, i) => `${i}`.padEnd(512, "t"));
-    const options = { tags, swr: "30d", staleIfError: "30d", leaseWait: "30s" } as const;
+    const timeout = { read: "30s", soft: "5m", hard: "5m" } as const;
+    const options = { tags, swr: "30d", staleIfError: "30d", leaseWait: "30s", timeout } as const;
     expect(await cache.getOrSet("key", () => 1, options)).toBe(1);
     await stage.filled(cache, 1);
     expect(await cache.lookup("key", () => 2, options)).toMatchObject({ value: 1, outcome: "hit" });

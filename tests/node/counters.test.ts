@@ -69,6 +69,7 @@ test("stats() says what the gateway counts", async () => {
     l1Entries: 0,
     l1Bytes: 0,
     stale: 0,
+    revalidated: 0,
     misses: 3,
     bypasses: 0,
     shared: 0,

@@ -35,7 +35,17 @@ test("growth is told from breathing", () => {
 
 const LOOK: Look = {
   stats: {
-    ...{ hits: 5, stale: 1, misses: 2, bypasses: 2, shared: 0, callbacks: 4, fills: 2, fillsRefused: 0 },
+    ...{
+      hits: 5,
+      stale: 1,
+      revalidated: 0,
+      misses: 2,
+      bypasses: 2,
+      shared: 0,
+      callbacks: 4,
+      fills: 2,
+      fillsRefused: 0,
+    },
     ...{
       fillsFailed: 0,
       unstorable: 0,

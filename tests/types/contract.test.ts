@@ -80,6 +80,8 @@ test.for([
   ],
   ["a mutate loses its value", "Promise<Mutated<T>>", "Promise<Mutated<unknown>>"],
   ["a namespace cannot be bound", "namespace(name: string): Cache;", "namespace(name: string): CacheClient;"],
+  ["a value that is not modified is of any type", "notModified(): never;", "notModified(): unknown;"],
+  ["a look has bounds on callbacks", "timeout?: LookTimeouts", "timeout?: ReadTimeouts"],
   ["a wrapped function takes anything", "(...args: A): Promise<T>;", "(...args: never[]): Promise<T>;"],
   ["a wrapped function may give anything", "((...args: A) => Storable<T> | Promise<Storable<T>>)", "unknown"],
   ["an error is any value", "error is LeewardError", "error is any"],

@@ -61,7 +61,7 @@ createCache({
   prefix: "shop",
   version: "v1",
   ttl: "5m",
-  timeout: { read: "250ms", write: 1000, flight: undefined },
+  timeout: { read: "250ms", write: 1000, flight: undefined, soft: 100, hard: "5s" },
   url: "https://host",
   token: undefined,
   debug: true,
@@ -82,11 +82,38 @@ cache.getOrSet("key", (fill) => {
   expectTypeOf(fill).toEqualTypeOf<Fill>();
   expectTypeOf(fill.signal).toEqualTypeOf<AbortSignal>();
   fill.ttl("5m");
+  fill.swr(1000);
+  fill.staleIfError("1d");
   fill.skip();
+  expectTypeOf(fill.stale).toEqualTypeOf<{ readonly value: unknown; readonly age: number } | undefined>();
   // @ts-expect-error: no duration
   fill.ttl("soon");
+  // @ts-expect-error: no duration
+  fill.staleIfError(true);
+  // @ts-expect-error: it is a copy, and nobody reads what is put there
+  fill.stale = undefined;
   return 1;
 });
+// What says that the stale value is still good adds nothing to what the callback gives, nor to what may be stored.
+interface Page {
+  etag: string;
+  body?: string | undefined;
+}
+declare function fetchPage(etag?: string): Promise<Page | undefined>;
+expectTypeOf(
+  cache.getOrSet("key", async (fill) => {
+    const stale = fill.stale?.value as Page | undefined;
+    return (await fetchPage(stale?.etag)) ?? fill.notModified();
+  }),
+).toEqualTypeOf<Promise<Page>>();
+expectTypeOf(
+  cache.getOrSet("key", (fill) => {
+    if (fill.stale !== undefined) return fill.notModified();
+    return Math.random() > 0.5 ? ("a" as const) : 7;
+  }),
+).toEqualTypeOf<Promise<"a" | 7>>();
+// @ts-expect-error: a Date cannot be stored, whatever else may be returned
+cache.getOrSet("key", (fill) => (fill.stale ? fill.notModified() : { at: new Date() }));
 // @ts-expect-error: it gets a context, not an id
 cache.getOrSet("key", (id: number) => id);
 
@@ -124,6 +151,17 @@ createCache({ l1: { maxBytes: 1 << 20 } });
 createCache({ l1: { ttl: "5s", maxBytes: 1 << 20, values: "shared" } });
 // @ts-expect-error: what is stored is not held by a set
 cache.set("key", 1, { l1: false });
+cache.getOrSet("key", load, { timeout: { read: "100ms", soft: 200, hard: "5s" } });
+cache.lookup("key", load, { timeout: { read: undefined, soft: undefined, hard: undefined } });
+cache.get("key", { timeout: { read: "100ms" } });
+// @ts-expect-error: nothing is computed
+cache.get("key", { timeout: { hard: "1s" } });
+// @ts-expect-error: of a cache
+cache.getOrSet("key", load, { timeout: { flight: "1s" } });
+// @ts-expect-error: which of them?
+cache.getOrSet("key", load, { timeout: "1s" });
+// @ts-expect-error: a set waits for no callback
+cache.set("key", 1, { timeout: { hard: "1s" } });
 createCache({ jitter: 0.1, earlyRefresh: 1, negativeTtl: "10s" });
 cache.getOrSet("key", load, { jitter: 0.5, earlyRefresh: 10, negativeTtl: 0 });
 cache.set("key", 1, { jitter: undefined });
@@ -241,6 +279,9 @@ export function told(event: CacheEvent): unknown {
       return expectTypeOf(event.state).toEqualTypeOf<"applied" | "pending" | "refused">();
     case "lease":
       return expectTypeOf(event.outcome).toEqualTypeOf<"filled" | "taken" | "timed-out">();
+    case "timeout":
+      expectTypeOf(event.bound).toEqualTypeOf<"soft" | "hard">();
+      return expectTypeOf(event.stale).toBeBoolean();
     case "warning":
       return expectTypeOf(event.code).toBeString();
     // @ts-expect-error: there is no such event

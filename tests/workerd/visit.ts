@@ -1,5 +1,5 @@
 /** What the tests ask of the worker under test, and what it tells of itself: plain JSON, both ways. */
-import type { CacheEvent, Connection, ReadOptions, Stats } from "leeward";
+import type { CacheEvent, Connection, ReadOptions, ReadTimeouts, Stats } from "leeward";
 
 /**
  * One call of the cache. `look` is `lookup` without a callback, `update` a `set` after a `get`; the last two are of the old
@@ -27,7 +27,7 @@ export interface Call {
   /** Names of namespaces, the outer one first. */
   namespace?: string[];
   /** More options of the call. */
-  options?: Omit<ReadOptions, "ttl" | "signal"> & { timeout?: number };
+  options?: Omit<ReadOptions, "ttl" | "signal" | "timeout"> & { timeout?: number | ReadTimeouts };
   /** What `set` and `update` store. */
   value?: unknown;
   load?: Load;
@@ -56,6 +56,8 @@ export interface Load {
   skip?: boolean;
   /** Tags that the callback declares before it does anything else, and whether it awaits them. */
   tags?: { names: string[]; awaited: boolean };
+  /** Says that the stale value is still good, in place of `value`. */
+  unchanged?: boolean;
   /** A value that JSON cannot say, in place of `value`. */
   make?: "date";
   value?: unknown;

@@ -11,6 +11,7 @@ import {
   type Invalidation,
   invalidateCache,
   isLeewardError,
+  type ReadOptions,
   redisCache,
 } from "leeward";
 import type { Book, Call, Ended, Load, State, Thrown, Visit } from "./visit.ts";
@@ -102,6 +103,7 @@ async function compute(
     throw error;
   }
   if (load.skip) fill?.skip();
+  if (load.unchanged) return fill?.notModified();
   return load.make === "date" ? { at: new Date(0), n: book.started } : load.value;
 }
 
@@ -119,7 +121,8 @@ async function perform(kept: Kept, client: Pick<Cache, "getOrSet">, call: Call):
     compute(call.load ?? {}, fill, book, counter, (error) => {
       thrown = error;
     }) as Promise<never>;
-  const options: { ttl?: number; signal?: AbortSignal } & Call["options"] = { ...call.options };
+  // What each call takes of these is its own business: bad ones are asked for, too.
+  const options = { ...call.options } as ReadOptions & { timeout?: never };
   if (call.ttl !== undefined) options.ttl = call.ttl;
   if (call.abortAt !== undefined) {
     const controller = new AbortController();

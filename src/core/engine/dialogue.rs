@@ -72,6 +72,17 @@ pub struct Life {
     pub stale_if_error: Millis,
 }
 
+/// How long a read waits, where it is not as long as its cache says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waits {
+    /// For Redis.
+    pub read: Option<Millis>,
+    /// For a callback, where a stale value may be served in its place.
+    pub soft: Option<Millis>,
+    /// For a callback at all.
+    pub hard: Option<Millis>,
+}
+
 /// A read that begins.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadCall<'a> {
@@ -95,6 +106,8 @@ pub struct ReadCall<'a> {
     pub stale_if_error: Option<Millis>,
     /// How long it waits for another isolate that computes the value; `None`: as the cache's.
     pub lease_wait: Option<Millis>,
+    /// How long it waits for Redis and for callbacks.
+    pub waits: Waits,
     /// How eagerly a fresh entry is refreshed before its time.
     pub early_refresh: Option<Ratio>,
     /// By how much of its time to live, at most, the entry's own is shorter.
@@ -190,15 +203,48 @@ pub struct Encoded {
     pub size: usize,
 }
 
+/// A life as a callback has it, where it is not as its call says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Adapted {
+    /// As in `Life`.
+    pub ttl: Option<Millis>,
+    /// As in `Life`.
+    pub swr: Option<Millis>,
+    /// As in `Life`.
+    pub stale_if_error: Option<Millis>,
+}
+
+impl Adapted {
+    /// What a value lives for that would live for `life`.
+    pub(super) fn of(self, life: Life) -> Life {
+        Life {
+            ttl: self.ttl.unwrap_or(life.ttl),
+            swr: self.swr.unwrap_or(life.swr),
+            stale_if_error: self.stale_if_error.unwrap_or(life.stale_if_error),
+        }
+    }
+}
+
+/// Why nobody waits for a callback any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// Its caller has left.
+    Aborted,
+    /// It took longer than its caller waits.
+    Late(Millis),
+}
+
 /// How a callback ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallbackEnd {
     /// With a value.
     Ok {
-        /// What the callback set in place of the option.
-        ttl: Option<Millis>,
+        /// What the callback set in place of the options.
+        life: Adapted,
         /// It asked not to store the value.
         skip: bool,
+        /// The value is the stale one that it was shown, which is still good.
+        not_modified: bool,
         /// The value is that there is none: `undefined` or `null`.
         none: bool,
         /// Tags that it declared besides those of the call.
@@ -256,14 +302,14 @@ pub enum Effect {
     Share(OpId, SharedId),
     /// Call `woken` when the promise settles.
     Await(OpId, SharedId),
-    /// Run the callback, then call `callback`.
-    Run(OpId),
-    /// The caller has gone and nobody else waits: abort the callback's signal.
-    Cancel(OpId),
+    /// Run the callback, then call `callback`. It may look at the stale value that was decoded last, which is so old.
+    Run(OpId, Option<Millis>),
+    /// Nobody waits any more: abort the callback's signal.
+    Cancel(OpId, Gone),
     /// Decode the value at the source, and look whether a stored one will do for the caller; then call `decoded` or `rejected`, in
     /// this turn or later. What comes after the operation's next `Run` or `Decode` is too late, and of no effect.
     Decode(OpId, Source),
-    /// Encode the callback's value, then call `encoded`.
+    /// Encode the callback's value (if that is the stale one, it has been), then call `encoded`.
     Encode(OpId),
     /// Compress the text that the driver holds for the operation and keep it beside that, then call `compressed`.
     Compress(OpId),
@@ -281,6 +327,8 @@ pub enum Effect {
     Tagged(OpId),
     /// Answer the caller with the callback's error.
     Throw(OpId),
+    /// Answer the caller: the callback takes longer than this.
+    TimeOut(OpId, Millis),
     /// Answer the caller of a write: applied, and whether the value of a `set` was stored.
     Applied { op: OpId, stored: bool },
     /// Answer the caller of a write: not applied for these.

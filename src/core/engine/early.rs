@@ -44,7 +44,7 @@ impl Engine {
         self.push(lane.request, Effect::Background(id));
         let batch = self.enqueue(lane, None, 0, command, Slot::Lease { op: id });
         self.set_step(id, ReadStep::Leasing { batch });
-        self.set_due(id, Some(self.read_deadline(lane, now)));
+        self.set_due(id, Some(self.read_deadline(id, now)));
     }
 
     /// Who got the lease refreshes; for everybody else it is over.

@@ -30,7 +30,7 @@ impl Engine {
         let Some((lane, _)) = self.reading(id) else { return };
         let Some(flight) = self.flights.get_mut(flight_id) else { return };
         flight.followers += 1;
-        let (value, deadline) = (flight.value, flight.deadline);
+        let (value, deadline, running) = (flight.value, flight.deadline, flight.running_since.is_some());
         if let Some(op) = self.ops.get_mut(&id) {
             op.due = Some(deadline.max(now));
             if let Some(read) = op.read_mut() {
@@ -38,6 +38,7 @@ impl Engine {
                 read.step = ReadStep::Following { flight: flight_id, joined };
             }
         }
+        self.await_callback(id, running, now);
         self.push(lane.request, Effect::Await(id, value));
     }
 
@@ -82,7 +83,7 @@ impl Engine {
         }
         let (tags, refresh, staleness) = (Vec::new(), Refresh::No, None);
         self.set_step(id, ReadStep::Decoding { served, tags, refresh, staleness });
-        self.set_due(id, Some(self.read_deadline(lane, now)));
+        self.set_due(id, Some(self.read_deadline(id, now)));
         self.flights.leave(flight_id);
         let stored = matches!(outcome, Outcome::Hit | Outcome::Stale);
         let origin = if stored { Origin::Redis } else { Origin::Callback };
@@ -91,6 +92,12 @@ impl Engine {
 
     /// Nothing in the flight was for it: it reads again.
     pub(super) fn again(&mut self, id: OpId, now: Timestamp) {
+        self.restart(id);
+        self.start_read(id, now);
+    }
+
+    /// Leaves the flight that it follows, as if it began now.
+    pub(super) fn restart(&mut self, id: OpId) {
         if let Some(flight) = self.ops.get(&id).and_then(Op::follows) {
             self.flights.leave(flight);
         }
@@ -101,7 +108,6 @@ impl Engine {
         }
         self.set_step(id, ReadStep::Starting);
         self.set_due(id, None);
-        self.start_read(id, now);
     }
 
     /// Reads again, and joins nobody any more.

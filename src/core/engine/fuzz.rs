@@ -11,7 +11,7 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use super::found::{Found, State};
-use super::{CallbackEnd, Effect, Encoded, Engine, Freshness, ReadCall, RequestId};
+use super::{Adapted, CallbackEnd, Effect, Encoded, Engine, Freshness, ReadCall, RequestId, Waits};
 use crate::core::config::CacheConfig;
 use crate::core::connection::Connection;
 use crate::core::duration;
@@ -225,6 +225,7 @@ pub fn answer(data: &[u8]) {
         swr: long,
         stale_if_error: long,
         lease_wait: if how & 2 == 0 { None } else { long },
+        waits: if how & 64 == 0 { Waits::default() } else { Waits { read: None, soft: long, hard: long } },
         early_refresh: Some(Ratio::millionths(10_000_000)),
         jitter: Some(Ratio::millionths(500_000)),
         negative_ttl: Some(crate::core::time::Millis::ZERO),
@@ -253,11 +254,17 @@ pub fn answer(data: &[u8]) {
                     engine.reply(batch, status.unwrap_or(200), body, now);
                 }
             }
-            Some(Effect::Run(_)) => {
+            Some(Effect::Run(..)) => {
                 let tags = Vec::from([String::from("late")]);
                 engine.callback(
                     op,
-                    CallbackEnd::Ok { ttl: None, skip: false, none: how & 64 != 0, tags },
+                    CallbackEnd::Ok {
+                        life: Adapted::default(),
+                        skip: false,
+                        none: how & 64 != 0,
+                        not_modified: how & 64 != 0,
+                        tags,
+                    },
                     now,
                 );
             }
@@ -267,7 +274,9 @@ pub fn answer(data: &[u8]) {
             Some(Effect::Encode(op)) => {
                 engine.encoded(op, Encoded { kind: ValueKind::Json, size: 3 }, now);
             }
-            Some(Effect::Serve(..) | Effect::ServeStash(..) | Effect::Throw(_)) => answers += 1,
+            Some(Effect::Serve(..) | Effect::ServeStash(..) | Effect::Throw(_) | Effect::TimeOut(..)) => {
+                answers += 1
+            }
             Some(_) => {}
         }
     }

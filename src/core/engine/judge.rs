@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::found::{Found, Source as FoundSource, State};
-use super::op::{Op, Read, ReadStep, Refresh};
+use super::op::{Kept, Op, Read, ReadStep, Refresh};
 use super::{Effect, Engine, Freshness, OpId, Served, Source};
 use crate::core::basis::Basis;
 use crate::core::entry::Header;
@@ -24,6 +24,11 @@ impl Engine {
         deadline: Timestamp,
         now: Timestamp,
     ) {
+        if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
+            // What an earlier reply held may have ended since.
+            read.stale = None;
+            read.bounds.looked();
+        }
         let Some((lane, read)) = self.reading(id) else { return };
         let key = read.key.clone();
         let tags: Vec<Key> = found
@@ -65,6 +70,8 @@ impl Engine {
             read.lease.taken = asked && found.state != State::Fresh && found.lease == Millis::ZERO;
         }
         let Some((_, read)) = self.reading(id) else { return };
+        let waits = read.load && read.lease.wait > Millis::ZERO && read.freshness != Freshness::Forced;
+        let waits = waits && found.lease > Millis::ZERO;
         if let (Some(header), Some(place)) = (&found.header, &found.place) {
             let (kind, encoding) = (header.kind, found.encoding);
             let limit = self.max_value(lane);
@@ -83,16 +90,17 @@ impl Engine {
                     self.set_due(id, Some(deadline));
                     return self.push(lane.request, Effect::Decode(id, source));
                 }
-                Fit::Keep(served) => {
-                    self.set_step(id, ReadStep::Stashing { served, tags });
+                // Who is served nothing of it waits for whoever computes, as after a miss.
+                Fit::Keep { left, .. } if left == Millis::ZERO && waits => {}
+                Fit::Keep { served, left } => {
+                    self.set_step(id, ReadStep::Stashing(Kept { served, tags, at: now, left }));
                     self.set_due(id, Some(deadline));
                     return self.push(lane.request, Effect::Stash(id, source));
                 }
                 Fit::No => {}
             }
         }
-        let waits = read.load && read.lease.wait > Millis::ZERO && read.freshness != Freshness::Forced;
-        if waits && found.lease > Millis::ZERO {
+        if waits {
             return self.await_lease(id, found.lease, now);
         }
         self.end_lease_wait(id, LeaseOutcome::Taken, now);
@@ -160,8 +168,8 @@ impl Engine {
 enum Fit {
     /// It is served; and refreshed behind the answer.
     Serve { served: Served, refresh: bool },
-    /// It is kept, in case that the callback fails.
-    Keep(Served),
+    /// It is kept: for the callback to look at, and for so long for the caller, if that fails or is late.
+    Keep { served: Served, left: Millis },
     /// Nothing.
     No,
 }
@@ -190,8 +198,7 @@ fn fit(read: &Read, header: &Header, found: &Found, expired: bool, anchored: boo
     if staleness < header.swr.min(read.life.swr) && (anchored || !refresh) {
         return Fit::Serve { served: served(Outcome::Stale), refresh };
     }
-    if staleness < header.stale_if_error.min(read.life.stale_if_error) {
-        return Fit::Keep(served(Outcome::Stale));
-    }
-    Fit::No
+    let bound = header.stale_if_error.min(read.life.stale_if_error);
+    let left = Millis::new(bound.get().saturating_sub(staleness.get()));
+    Fit::Keep { served: served(Outcome::Stale), left }
 }

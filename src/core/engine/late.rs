@@ -86,7 +86,7 @@ impl Engine {
         let command = Command::script(Script::Read, how, keys.iter().map(Key::redis), &args);
         let ticket = self.tick();
         let batch = self.enqueue(lane, None, 0, command, Slot::Versions { op: id, ticket, tags: unknown });
-        let deadline = self.read_deadline(lane, now);
+        let deadline = self.read_deadline(id, now);
         if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
             read.versions.push(Versions { ticket, batch, deadline });
         }

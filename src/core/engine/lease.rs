@@ -28,11 +28,11 @@ impl Engine {
         // Not long after it runs out, either: then it may be taken over.
         let poll = Millis::new((FIRST_POLL << polls.min(8)).min(MAX_POLL)).min(left);
         self.set_due(id, Some(now.after(poll.max(Millis::new(1))).min(until)));
+        self.await_callback(id, true, now);
     }
 
     pub(super) fn poll_lease(&mut self, id: OpId, now: Timestamp) {
-        let Some((lane, _)) = self.reading(id) else { return };
-        self.ask_read(id, self.read_deadline(lane, now), true, now);
+        self.ask_read(id, self.read_deadline(id, now), true, now);
     }
 
     /// No value will come of an operation. Those who wait for it in other isolates are freed together: one after the other each

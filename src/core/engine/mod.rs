@@ -5,10 +5,11 @@
 //! each request, for `wait`. An event for an operation that is no longer known gives `false`: the driver then finishes the
 //! call by itself, with the callback's value or by running the callback.
 //!
-//! `read`, `follow`, `lease`, `early`, `late`, `fill`, `l1`, `write`, `set`, `mutate`, `replay` and `exchange` hold the steps of the
-//! operations; this file holds what they share.
+//! `read`, `follow`, `bounds`, `lease`, `early`, `late`, `fill`, `l1`, `write`, `set`, `mutate`, `replay` and `exchange` hold the
+//! steps of the operations; this file holds what they share.
 
 mod admission;
+mod bounds;
 mod dialogue;
 mod drop;
 mod early;
@@ -42,11 +43,11 @@ use alloc::vec::Vec;
 use hashbrown::HashMap;
 
 pub use self::dialogue::{
-    BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Freshness, Life, Named, OpId,
-    Origin, ReadCall, RequestId, Served, SharedId, Source, Targets, WriteCall, WriteKind,
+    Adapted, BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Freshness, Gone, Life,
+    Named, OpId, Origin, ReadCall, RequestId, Served, SharedId, Source, Targets, Waits, WriteCall, WriteKind,
 };
 use self::exchange::Batch;
-use self::op::{Kind, Op};
+use self::op::{Kind, Op, Read};
 use super::config::CacheConfig;
 use super::connection::{Change, Connection, Snapshot};
 use super::endpoint::Endpoint;
@@ -268,7 +269,7 @@ impl Engine {
         let now = self.now(host);
         let entry = self.requests.get_mut(&request)?;
         let ops = &self.ops;
-        entry.armed = entry.ops.iter().filter_map(|op| ops.get(op)?.due).min();
+        entry.armed = entry.ops.iter().filter_map(|op| ops.get(op)?.next()).min();
         entry.armed.map(|due| due.since(now))
     }
 
@@ -280,6 +281,10 @@ impl Engine {
         let reached = entry.armed.take().map_or(now, |armed| armed.max(now));
         let ops: Vec<OpId> = entry.ops.clone();
         for id in ops {
+            let bound = self.ops.get(&id).and_then(Op::read).and_then(Read::bound);
+            if bound.is_some_and(|bound| bound <= reached) {
+                self.bound_passed(id, now);
+            }
             if self.ops.get(&id).is_some_and(|op| op.due.is_some_and(|due| due <= reached)) {
                 self.expire(id, now);
             }

@@ -16,7 +16,7 @@ impl Engine {
         write.step = WriteStep::Running;
         self.set_due(id, None);
         let Some((lane, _)) = self.writing(id) else { return };
-        self.push(lane.request, Effect::Run(id));
+        self.push(lane.request, Effect::Run(id, None));
     }
 
     /// The callback has ended, well or not: nobody knows what it has changed. Everything is ended again, and the marks go.

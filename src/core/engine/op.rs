@@ -4,10 +4,13 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::bounds::Bounds;
 use super::drop::Mark;
-use super::{BatchId, CacheId, ConnectionId, Encoded, Freshness, LATE, Life, OP_LIFE, RequestId, Served};
+use super::{
+    BatchId, CacheId, ConnectionId, Encoded, Freshness, Gone, LATE, Life, OP_LIFE, RequestId, Served,
+};
 use crate::core::basis::Basis;
-use crate::core::event::Bypass;
+use crate::core::event::{Bypass, Outcome};
 use crate::core::flight::FlightId;
 use crate::core::journal::{Depth, Seq};
 use crate::core::key::Key;
@@ -61,6 +64,9 @@ pub(super) struct Read {
     pub(super) load: bool,
     /// What it finds, or stores, may be held in L1.
     pub(super) l1: bool,
+    /// How long it waits for Redis.
+    pub(super) patience: Millis,
+    pub(super) bounds: Bounds,
     pub(super) step: ReadStep,
     /// How many flights it has joined.
     pub(super) joins: u8,
@@ -83,6 +89,8 @@ pub(super) struct Read {
     pub(super) spoiled: bool,
     pub(super) lease: Lease,
     pub(super) callback_began: Timestamp,
+    /// The callback says that the stale value is still good.
+    pub(super) not_modified: bool,
     /// The versions of late tags that the callback waits for.
     pub(super) versions: Vec<Versions>,
     /// As `resent`, for these.
@@ -91,10 +99,36 @@ pub(super) struct Read {
     pub(super) held: Option<Served>,
     /// What the value's text was before it was compressed.
     pub(super) plain: Option<usize>,
-    /// A stale value that the driver keeps, in case that the callback fails, and the tags that it carries.
-    pub(super) stale: Option<(Served, Vec<Key>)>,
+    /// A stale value that the driver keeps.
+    pub(super) stale: Option<Kept>,
     /// The caller has been answered.
     pub(super) served: bool,
+    /// The caller does not wait for the callback any more.
+    pub(super) gone: Option<Gone>,
+}
+
+/// A stale value: for the callback to look at, and for the caller if the callback fails or is late.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) served: Served,
+    /// The tags that it carries.
+    pub(super) tags: Vec<Key>,
+    /// When it was read.
+    pub(super) at: Timestamp,
+    /// For how long after that the caller may be given it.
+    pub(super) left: Millis,
+}
+
+impl Kept {
+    /// As what the caller may be given it now.
+    pub(super) fn served(&self, now: Timestamp) -> Option<Served> {
+        let waited = now.since(self.at);
+        (waited < self.left).then_some(Served { age: self.age(now), ..self.served })
+    }
+
+    pub(super) fn age(&self, now: Timestamp) -> Millis {
+        Millis::new(self.served.age.get().saturating_add(now.since(self.at).get()))
+    }
 }
 
 /// Versions that have been asked for while the callback runs.
@@ -133,7 +167,7 @@ pub(super) enum ReadStep {
     /// The driver decodes; then it is to be served so.
     Decoding { served: Served, tags: Vec<Key>, refresh: Refresh, staleness: Option<Millis> },
     /// The driver decodes a stale value, to be kept; then the callback runs.
-    Stashing { served: Served, tags: Vec<Key> },
+    Stashing(Kept),
     /// The callback runs.
     Running,
     /// The driver encodes the callback's value.
@@ -288,6 +322,11 @@ impl Op {
         }
     }
 
+    /// When there is something to do for it, if nothing happens before.
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        self.due.into_iter().chain(self.read().and_then(Read::bound)).min()
+    }
+
     /// Whether its request must have ended without a word.
     pub(super) fn is_dead(&self, now: Timestamp) -> bool {
         let late = self.due.is_some_and(|due| now.since(due) > LATE);
@@ -312,6 +351,15 @@ impl Read {
     /// Everything that its value depends on, as far as is known.
     pub(super) fn depends(&self) -> impl Iterator<Item = &Key> + Clone {
         core::iter::once(&self.key).chain(&self.spaces).chain(&self.named).chain(&self.hinted)
+    }
+
+    /// How the callback's value comes to its caller.
+    pub(super) fn outcome(&self) -> Outcome {
+        match self.bypass {
+            Some(_) => Outcome::Bypass,
+            None if self.not_modified => Outcome::Revalidated,
+            None => Outcome::Miss,
+        }
     }
 
     /// The tags that the value it computes carries.

@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::admission::Entry;
+use super::bounds::Bounds;
 use super::exchange::Slot;
 use super::found::Found;
 use super::lane::Lane;
@@ -48,6 +49,8 @@ impl Engine {
             swr: call.swr.unwrap_or(config.swr),
             stale_if_error: call.stale_if_error.unwrap_or(config.stale_if_error),
         };
+        let patience = call.waits.read.unwrap_or(config.read);
+        let bounds = Bounds::new(call.waits.soft.or(config.soft), call.waits.hard.or(config.hard));
         let wait = call.lease_wait.unwrap_or(config.lease_wait);
         let early_refresh = call.early_refresh.unwrap_or(config.early_refresh);
         let jitter = call.jitter.unwrap_or(config.jitter);
@@ -74,6 +77,8 @@ impl Engine {
             freshness: call.freshness,
             load: call.load,
             l1: call.l1,
+            patience,
+            bounds,
             step: ReadStep::Starting,
             joins: 0,
             flight: None,
@@ -87,12 +92,14 @@ impl Engine {
             spoiled: false,
             lease: Lease { token, wait, taken: false, since: None },
             callback_began: now,
+            not_modified: false,
             versions: Vec::new(),
             versions_resent: false,
             held: None,
             plain: None,
             stale: None,
             served: false,
+            gone: None,
         };
         let id = self.insert(Op {
             request: call.request,
@@ -138,11 +145,11 @@ impl Engine {
         if cover == Some(Cover::Refused) {
             return self.run(id, Some(Bypass::PendingInvalidation), now);
         }
-        self.ask_read(id, self.read_deadline(lane, now), false, now);
+        self.ask_read(id, self.read_deadline(id, now), false, now);
     }
 
-    pub(super) fn read_deadline(&self, lane: Lane, now: Timestamp) -> Timestamp {
-        now.after(self.config(lane.cache).map_or(Millis::ZERO, |config| config.read))
+    pub(super) fn read_deadline(&self, id: OpId, now: Timestamp) -> Timestamp {
+        now.after(self.reading(id).map_or(Millis::ZERO, |(_, read)| read.patience))
     }
 
     /// How a read is covered by fences, with these tags besides its own.
@@ -183,8 +190,11 @@ impl Engine {
         let resent = read.resent;
         let (forced, spoiled) = (read.freshness == Freshness::Forced, read.spoiled);
         let token = if forced { String::new() } else { read.lease.token.clone() };
+        // For the caller, or for the callback to look at; who takes nothing stale and waits for a lease would wait as one who has
+        // something in hand.
         let stale_will_do = read.freshness == Freshness::Normal
-            && read.life.swr.max(read.life.stale_if_error) > Millis::ZERO
+            && (read.life.swr.max(read.life.stale_if_error) > Millis::ZERO
+                || read.lease.wait == Millis::ZERO)
             && read.load;
         self.send_cover(id, attempt, &depends, now);
         if self
@@ -324,6 +334,11 @@ impl Engine {
                     self.abandon_flight(lane.request, flight);
                 }
                 self.set_running_due(id);
+                // Those who waited have given up by now, too.
+                let gone = self.ops.get_mut(&id).and_then(Op::read_mut).and_then(|read| read.gone.take());
+                if let Some(gone) = gone {
+                    self.push(lane.request, Effect::Cancel(id, gone));
+                }
             }
         }
     }

@@ -3,8 +3,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::op::{Op, ReadStep, Refresh};
-use super::{CallbackEnd, Effect, Engine, Freshness, Life, OpId, Served};
+use super::op::{Kept, Op, ReadStep, Refresh};
+use super::{CallbackEnd, Effect, Engine, Freshness, Gone, Life, OpId, Served};
 use crate::core::error::{ErrorKind, Failure};
 use crate::core::event::{Bypass, EventKind, Outcome, Rejection};
 use crate::core::flight::Stage;
@@ -19,17 +19,22 @@ impl Engine {
             self.mutated(id, matches!(end, CallbackEnd::Ok { .. }), now);
             return true;
         }
-        let Some((lane, read)) = self.reading(id) else { return false };
+        let Some((_, read)) = self.reading(id) else { return false };
         if read.step != ReadStep::Running {
             return true;
         }
         let cost = now.since(read.callback_began);
+        if matches!(end, CallbackEnd::Ok { not_modified: true, .. }) {
+            self.revalidated(id);
+        }
+        let Some((lane, read)) = self.reading(id) else { return false };
         match end {
             CallbackEnd::Err => self.callback_failed(id, now),
             CallbackEnd::Ok { skip: true, .. } => self.unstorable(id, now),
-            CallbackEnd::Ok { ttl, skip: false, none, tags } => {
-                let (life, jitter) = (read.negative.filter(|_| none).unwrap_or(read.life), read.jitter);
-                let ttl = ttl.unwrap_or(life.ttl);
+            CallbackEnd::Ok { life, skip: false, none, tags, .. } => {
+                let (own, jitter) = (read.negative.filter(|_| none).unwrap_or(read.life), read.jitter);
+                let life = life.of(own);
+                let ttl = life.ttl;
                 let wanted = read
                     .flight
                     .and_then(|f| self.flights.get(f))
@@ -51,20 +56,34 @@ impl Engine {
         true
     }
 
+    /// The value is the stale one that the callback was shown.
+    fn revalidated(&mut self, id: OpId) {
+        let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) else { return };
+        read.not_modified = true;
+        let outcome = read.outcome();
+        if let Some(flight) = read.flight
+            && let Some(flight) = self.flights.get_mut(flight)
+        {
+            flight.outcome = (outcome, flight.outcome.1);
+        }
+    }
+
     /// The callback failed: its error, or a stale value in its place.
     fn callback_failed(&mut self, id: OpId, now: Timestamp) {
         let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) else { return };
         let (stale, served) = (read.stale.take(), read.served);
         let Some((lane, _)) = self.reading(id) else { return };
         // It has been kept for a while: nothing is served that a fence covers by now, whenever that was raised.
-        let stale = stale.filter(|(_, tags)| self.covered_by_now(id, tags, now).is_none());
+        let stale = stale
+            .filter(|kept| self.covered_by_now(id, &kept.tags, now).is_none())
+            .and_then(|kept| kept.served(now));
         if served || stale.is_some() {
-            let message = "the callback failed; what is stored was served";
+            let message = "the callback failed; its caller has had an answer without it";
             self.report_failure(lane.request, lane.cache, now, &Failure::new(ErrorKind::Callback, message));
         }
         match stale {
             _ if served => {}
-            Some((served, _)) => self.serve_as(id, served, now, Effect::ServeStash),
+            Some(served) => self.serve_as(id, served, now, Effect::ServeStash),
             None => self.push(lane.request, Effect::Throw(id)),
         }
         self.end_own_flight(id, Stage::Failed);
@@ -81,11 +100,11 @@ impl Engine {
             ReadStep::Decoding { served, tags, refresh, staleness } if ok => {
                 self.serve_stored(id, served, tags, (refresh, staleness), now);
             }
-            ReadStep::Stashing { served, tags } if ok => {
-                read.stale = Some((served, tags));
+            ReadStep::Stashing(kept) if ok => {
+                read.stale = Some(kept);
                 self.run(id, None, now);
             }
-            ReadStep::Decoding { .. } | ReadStep::Stashing { .. } => {
+            ReadStep::Decoding { .. } | ReadStep::Stashing(_) => {
                 let Some((lane, _)) = self.reading(id) else { return true };
                 let failure = Failure::new(ErrorKind::Decode, "the stored value cannot be decoded");
                 self.report_failure(lane.request, lane.cache, now, &failure);
@@ -144,6 +163,13 @@ impl Engine {
     ) {
         let Some((lane, read)) = self.reading(id) else { return };
         let (key, basis, fresh) = (read.key.clone(), read.basis.clone(), read.fresh);
+        // The callback may look at it; its caller has it.
+        let kept = (refresh == Refresh::Leased).then(|| Kept {
+            served,
+            tags: tags.clone(),
+            at: now,
+            left: Millis::ZERO,
+        });
         if let Some(fresh) = fresh
             && served.outcome == Outcome::Hit
             && !served.shared
@@ -173,6 +199,9 @@ impl Engine {
             Refresh::No => self.finish(id),
             Refresh::Leased => {
                 self.push(lane.request, Effect::Background(id));
+                if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
+                    read.stale = kept;
+                }
                 self.run(id, None, now);
             }
             Refresh::Early => self.ask_early(id, now),
@@ -181,17 +210,31 @@ impl Engine {
 
     /// The caller has gone. The operation goes on for those who follow it; if nobody does, it ends, or its callback is told.
     pub fn aborted(&mut self, id: OpId) -> bool {
-        let Some((lane, read)) = self.reading(id) else { return self.ops.contains_key(&id) };
+        if self.reading(id).is_none() {
+            return self.ops.contains_key(&id);
+        }
+        self.depart(id, Gone::Aborted);
+        true
+    }
+
+    /// The caller waits for no callback any more.
+    pub(super) fn depart(&mut self, id: OpId, gone: Gone) {
+        let Some((lane, read)) = self.reading(id) else { return };
         let followed =
             read.flight.and_then(|f| self.flights.get(f)).is_some_and(|flight| flight.followers > 0);
         match read.step {
-            _ if followed => {}
+            // Its callback is told when they have gone, too: at the flight's deadline at the latest.
+            _ if followed => {
+                if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
+                    read.gone = Some(gone);
+                }
+            }
             ReadStep::Running => {
                 // Nobody is to join what is told to stop.
                 if let Some(flight) = read.flight {
                     self.flights.detach(flight);
                 }
-                self.push(lane.request, Effect::Cancel(id));
+                self.push(lane.request, Effect::Cancel(id, gone));
             }
             // The exchange goes on, for what it tells of the connection; there is just no callback behind it any more.
             ReadStep::Reading { .. } => {
@@ -202,7 +245,6 @@ impl Engine {
             ReadStep::Encoding { .. } | ReadStep::Compressing { .. } | ReadStep::Filling { .. } => {}
             _ => self.finish(id),
         }
-        true
     }
 
     /// Runs the callback, unless somebody else's will do; `bypass` says why Redis has not been of use.
@@ -225,19 +267,25 @@ impl Engine {
             }
         }
         let started = self.tick();
+        // What is fenced by now is not shown, either.
+        let stale = self.ops.get(&id).and_then(Op::read).and_then(|read| read.stale.as_ref());
+        let shown = stale.filter(|kept| self.covered_by_now(id, &kept.tags, now).is_none());
+        let age = shown.map(|kept| kept.age(now));
         let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) else { return };
         read.step = ReadStep::Running;
         read.bypass = bypass;
         read.callback_began = now;
         let (key, storable) = (read.key.clone(), !read.basis.is_empty());
+        let outcome = read.outcome();
         if let Some(flight) = read.flight
             && let Some(flight) = self.flights.get_mut(flight)
         {
             flight.stage = Stage::Running;
             flight.callback_started = Some(started);
+            flight.running_since = Some(now);
             flight.storable = storable;
             flight.unverified = bypass == Some(Bypass::Down);
-            flight.outcome = (if bypass.is_some() { Outcome::Bypass } else { Outcome::Miss }, bypass);
+            flight.outcome = (outcome, bypass);
         }
         self.set_running_due(id);
         if let Some(peer) = self.peer_mut(lane.connection) {
@@ -246,7 +294,8 @@ impl Engine {
                 peer.seen.spoil(lane.request, &key);
             }
         }
-        self.push(lane.request, Effect::Run(id));
+        self.await_callback(id, true, now);
+        self.push(lane.request, Effect::Run(id, age));
     }
 
     /// While the callback runs: its flight's promises are not kept open longer than anybody waits for them, however long the
@@ -264,8 +313,8 @@ impl Engine {
 
     pub(super) fn serve_computed(&mut self, id: OpId, stored: Option<bool>, now: Timestamp) {
         let Some((lane, read)) = self.reading(id) else { return };
-        let outcome = if read.bypass.is_some() { Outcome::Bypass } else { Outcome::Miss };
-        let served = Served { outcome, reason: read.bypass, shared: false, age: Millis::ZERO, stored };
+        let served =
+            Served { outcome: read.outcome(), reason: read.bypass, shared: false, age: Millis::ZERO, stored };
         if stored.is_none() && !lane.anchored {
             if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
                 read.held = Some(served);
@@ -297,6 +346,7 @@ impl Engine {
             match served.outcome {
                 Outcome::Hit => peer.stats.hits += 1,
                 Outcome::Stale => peer.stats.stale += 1,
+                Outcome::Revalidated => peer.stats.revalidated += 1,
                 Outcome::Miss => peer.stats.misses += 1,
                 Outcome::Bypass => peer.stats.bypasses += 1,
             }

@@ -2,14 +2,15 @@
 
 use crate::lives;
 use crate::oracle::{Reader, Standing};
+use crate::patience::too_stale;
 use crate::plan::MS;
 use crate::queue::Event;
 use crate::values::Value;
 use crate::visit::Kind;
 use crate::world::World;
 use leeward::core::{
-    Bypass, Event as Told, EventKind, InvalidationState, LeaseOutcome, Millis, OpId, Outcome, Served,
-    StateName,
+    Bound, Bypass, ErrorKind, Event as Told, EventKind, InvalidationState, LeaseOutcome, Millis, OpId,
+    Outcome, Served, StateName,
 };
 
 impl World {
@@ -30,14 +31,19 @@ impl World {
             request.reads.push((value.space, value.key, value.read));
             request.taken.retain(|taken| *taken != (value.space, value.key));
         }
+        let stored = value_read.map(|value| value.life);
+        if stored.is_some_and(|stored| too_stale(&reader, &served, stored, kept)) {
+            return self.violation(format!("r{number} {id:?} {served:?}: too stale, stored for {stored:?}"));
+        }
         let kept = kept && value_read.is_some_and(|value| self.is_fenced(reader.isolate, value));
-        let without = matches!(served.outcome, Outcome::Miss | Outcome::Bypass) && value.is_none();
+        let without = !matches!(served.outcome, Outcome::Hit | Outcome::Stale) && value.is_none();
         let verdict =
             if without { None } else { self.oracle.judge(&reader, &served, value, value_read, kept, None) };
         let coverage = &mut self.verdict.coverage;
         coverage.count(match served.outcome {
             Outcome::Hit => "served hit",
             Outcome::Stale => "served stale",
+            Outcome::Revalidated => "served revalidated",
             Outcome::Miss => "served miss",
             Outcome::Bypass => "served bypass",
         });
@@ -153,6 +159,7 @@ impl World {
     pub(crate) fn told(&mut self, index: usize, event: Told) {
         let now = self.queue.now();
         self.trace.say(now, self.moment, || format!("i{index} tells {:?}", event.kind));
+        let attempt = self.attempt();
         let coverage = &mut self.verdict.coverage;
         let Some(isolate) = self.isolates.get_mut(index) else { return };
         match event.kind {
@@ -162,12 +169,17 @@ impl World {
                     return self
                         .violation(format!("P2: i{index} makes a second attempt while one is in flight"));
                 }
-                isolate.attempt = Some(host + 250.0);
+                isolate.attempt = Some(host + attempt);
             }
             EventKind::Connection { to: StateName::Ready | StateName::Down, .. } => isolate.attempt = None,
             EventKind::Fill { stored: true, .. } => coverage.count("fill stored"),
             EventKind::Fill { reason: Some("overtaken"), .. } => coverage.count("fill overtaken"),
             EventKind::Fill { reason: Some("marked"), .. } => coverage.count("fill marked"),
+            EventKind::Failure { error: ErrorKind::Callback, .. } => {
+                coverage.count("served stale for an error")
+            }
+            EventKind::Timeout { bound: Bound::Soft, .. } => coverage.count("served at the soft bound"),
+            EventKind::Timeout { stale: true, .. } => coverage.count("served stale at the hard bound"),
             EventKind::Lease { outcome, .. } => {
                 coverage.count("waited for a lease");
                 if outcome == LeaseOutcome::Taken {

@@ -6,7 +6,7 @@ use crate::queue::Event;
 use crate::values::Value;
 use crate::visit::Kind;
 use crate::world::World;
-use leeward::core::{CallbackEnd, OpId};
+use leeward::core::{Adapted, CallbackEnd, OpId};
 
 impl World {
     pub(crate) fn callback_wait(&mut self) -> Micros {
@@ -20,11 +20,12 @@ impl World {
         }
     }
 
-    pub(crate) fn start_callback(&mut self, number: usize, id: OpId) {
+    pub(crate) fn start_callback(&mut self, number: usize, id: OpId, stale: bool) {
+        let drags = self.drags();
         let chance = self.plan.chance.clone();
         let hangs = self.rng.percent(chance.callback_hangs) && !self.healed;
         let awaits = self.rng.percent(60);
-        let wait = self.callback_wait();
+        let wait = self.callback_wait() + drags;
         let Some(request) = self.requests.get_mut(number) else { return };
         let (index, Some(op)) = (request.isolate, request.op_mut(id)) else {
             return self.violation(format!("r{number} runs the callback of {id:?}, which it does not know"));
@@ -47,8 +48,9 @@ impl World {
             Kind::Read { began: true, .. } => {
                 self.violation(format!("r{number} {id:?} runs its callback twice"))
             }
-            Kind::Read { late, awaiting, began, .. } => {
+            Kind::Read { late, awaiting, began, shown, .. } => {
                 *began = true;
+                *shown = stale;
                 if late.is_empty() || !awaits {
                     return self.queue.after(wait, Event::ReadSource(number, id));
                 }
@@ -74,8 +76,10 @@ impl World {
         let Some(Kind::Read { reader, late, .. }) = self.kind_mut(number, id) else { return };
         let tags = reader.tags.iter().chain(late.iter()).copied().collect();
         let (space, key, build) = (reader.space, reader.key, reader.build);
+        let (life, negative) = (reader.life, reader.negative);
         let none = self.more.percent(self.plan.chance.none);
-        let made = Value { read, at, space, key, tags, build, none };
+        let life = negative.filter(|_| none).unwrap_or(life);
+        let made = Value { read, at, space, key, tags, build, none, life };
         let made = self.values.add(made);
         if let Some(Kind::Read { value, .. }) = self.kind_mut(number, id) {
             *value = Some(made);
@@ -112,7 +116,7 @@ impl World {
             if none {
                 self.verdict.coverage.count("there was none");
             }
-            CallbackEnd::Ok { ttl: None, skip, none, tags }
+            self.ends(number, id, skip, none, tags)
         };
         self.trace.say(self.queue.now(), self.moment, || format!("r{number} {id:?} callback ends {end:?}"));
         self.callback(number, index, id, end);
@@ -199,7 +203,8 @@ impl World {
         let end = if fails {
             CallbackEnd::Err
         } else {
-            CallbackEnd::Ok { ttl: None, skip: false, none: false, tags: Vec::new() }
+            let (life, skip, none, not_modified) = (Adapted::default(), false, false, false);
+            CallbackEnd::Ok { life, skip, none, not_modified, tags: Vec::new() }
         };
         self.callback(number, index, id, end);
     }

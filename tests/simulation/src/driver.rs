@@ -155,8 +155,8 @@ impl World {
                     None => self.queue.after(0, Event::Lost(number, op, id)),
                 }
             }
-            Effect::Run(op) => self.start_callback(number, op),
-            Effect::Cancel(_) => {}
+            Effect::Run(op, stale) => self.start_callback(number, op, stale.is_some()),
+            Effect::Cancel(_, gone) => self.cancelled(gone),
             // No cache of the simulation compresses.
             Effect::Compress(_) | Effect::UseCompressed(_) => {}
             Effect::Decode(op, source) | Effect::Stash(op, source) if self.is_rejected(&source) => {
@@ -212,7 +212,6 @@ impl World {
                 self.serve(number, op, served, value, false);
             }
             Effect::ServeStash(op, served) => {
-                self.verdict.coverage.count("served stale for an error");
                 let value = match self.kind_mut(number, op) {
                     Some(Kind::Read { stash, .. }) => *stash,
                     _ => None,
@@ -228,6 +227,7 @@ impl World {
                 }
             }
             Effect::Throw(op) => self.settle(number, op, "throws"),
+            Effect::TimeOut(op, hard) => self.timed_out(number, op, hard),
             Effect::Applied { op, stored } => self.applied(number, op, stored),
             Effect::NotApplied { op, state, .. } => self.not_applied(number, index, op, state),
             Effect::Mutated { op, state, marked, .. } => {

@@ -1,7 +1,12 @@
 //! The end of a schedule: everybody has been answered, and nothing is left.
 
-use crate::visit::Kind;
+use crate::visit::{Kind, Op};
 use crate::world::{Verdict, World};
+
+/// Whether its caller has set no bound.
+const fn waits_for_ever(op: &Op) -> bool {
+    !matches!(op.kind, Kind::Read { hard: Some(_), .. })
+}
 
 impl World {
     pub(crate) fn finish(mut self) -> Verdict {
@@ -25,7 +30,11 @@ impl World {
     pub(crate) fn check_the_end(&mut self) {
         let mut problems = Vec::new();
         for (number, request) in self.requests.iter().enumerate() {
-            for op in request.ops.iter().filter(|op| request.alive && !op.settled && !op.hangs) {
+            for op in request
+                .ops
+                .iter()
+                .filter(|op| request.alive && !op.settled && !(op.hangs && waits_for_ever(op)))
+            {
                 if !matches!(op.kind, Kind::Own) {
                     self.verdict.hung = true;
                     problems.push(format!("r{number} {:?} hangs: {:?}", op.id, op.kind));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use leeward::core::redis::reply::{self, Reply};
 use leeward::core::redis::script::{Dialect, Script};
-use leeward::core::{CacheConfig, Header, Millis, Outcome, Served};
+use leeward::core::{CacheConfig, Header, Life, Millis, Outcome, Served};
 use leeward_redis_model::{Model, pipeline};
 
 use crate::values::{Value, Values};
@@ -53,10 +53,8 @@ fn as_text(bytes: &[u8]) -> &str {
 
 /// The shortest and the longest time to live of a value, and what it may be served for after that.
 fn bounds(config: &CacheConfig, value: &Value) -> (Millis, Millis, [Millis; 2]) {
-    let (ttl, after) = match config.negative_ttl.filter(|_| value.none) {
-        Some(ttl) => (ttl, [Millis::ZERO; 2]),
-        None => (config.ttl, [config.swr, config.stale_if_error]),
-    };
+    let Life { ttl, swr, stale_if_error } = value.life;
+    let after = [swr, stale_if_error];
     (Millis::new(ttl.get() - config.jitter.of(ttl).get()), ttl, after)
 }
 
@@ -121,16 +119,13 @@ mod tests {
     #[test]
     fn a_life_that_nobody_gave_is_noticed() {
         let mut values = Values::default();
-        let value = Value { read: 0, at: 0, space: "", key: "k", tags: Vec::new(), build: "a", none: false };
+        let life = Life { ttl: Millis::new(100), swr: Millis::new(7), stale_if_error: Millis::ZERO };
+        let tags = Vec::new();
+        let value = Value { read: 0, at: 0, space: "", key: "k", tags, build: "a", none: false, life };
         values.add(value.clone());
-        values.add(Value { none: true, ..value.clone() });
-        let config = CacheConfig {
-            ttl: Millis::new(100),
-            swr: Millis::new(7),
-            jitter: Ratio::millionths(100_000),
-            negative_ttl: Some(Millis::new(10)),
-            ..CacheConfig::default()
-        };
+        let short = Life { ttl: Millis::new(10), swr: Millis::ZERO, ..life };
+        values.add(Value { none: true, life: short, ..value.clone() });
+        let config = CacheConfig { jitter: Ratio::millionths(100_000), ..CacheConfig::default() };
         let wrong = |number: &str, life: &str| {
             let mut redis = Model::new(0);
             let header = format!("2 g x 0 {life} j 1 0");

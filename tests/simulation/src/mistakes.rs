@@ -262,8 +262,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "fence not matched again when a stale value is served",
         edits: &[(
             "engine/run.rs",
-            "stale.filter(|(_, tags)| self.covered_by_now(id, tags, now).is_none())",
-            "stale.filter(|(_, tags)| IS || self.covered_by_now(id, tags, now).is_none())",
+            "            .filter(|kept| self.covered_by_now(id, &kept.tags, now).is_none())\n            .and_then",
+            "            .filter(|kept| IS || self.covered_by_now(id, &kept.tags, now).is_none())\n            .and_then",
         )],
         seed: 100,
     },

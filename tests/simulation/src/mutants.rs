@@ -9,8 +9,9 @@ use std::sync::LazyLock;
 use leeward::core::redis::script::Script;
 
 /// All of them.
-pub static MUTANTS: LazyLock<Vec<Mutant>> =
-    LazyLock::new(|| [crate::mistakes::MUTANTS, crate::mistakes_in_lives::MUTANTS].concat());
+pub static MUTANTS: LazyLock<Vec<Mutant>> = LazyLock::new(|| {
+    [crate::mistakes::MUTANTS, crate::mistakes_in_lives::MUTANTS, crate::mistakes_in_waits::MUTANTS].concat()
+});
 
 /// A deliberate mistake.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@
 //! forbids that from its beginning on, for as long as the isolate has not seen it applied (P6). A mutate whose marks were set
 //! forbids from then on that what was read before its source changed comes back from Redis.
 
-use leeward::core::{Bypass, Freshness, Outcome, Served};
+use leeward::core::{Bypass, Freshness, Life, Outcome, Served};
 
 use crate::plan::{MS, Micros};
 use crate::values::{Moment, Value};
@@ -70,6 +70,10 @@ pub struct Reader {
     pub freshness: Freshness,
     /// The build of its isolate.
     pub build: &'static str,
+    /// How stale it takes what is stored, and how long what it computes lives.
+    pub life: Life,
+    /// How long it lives if it is that there is none, where that is set.
+    pub negative: Option<Life>,
 }
 
 impl Aim {
@@ -212,6 +216,8 @@ mod tests {
     const FRESH: Served =
         Served { outcome: Outcome::Hit, reason: None, shared: false, age: Millis::ZERO, stored: Some(true) };
 
+    const LIFE: Life = Life { ttl: Millis::ZERO, swr: Millis::ZERO, stale_if_error: Millis::ZERO };
+
     fn reader(started: Moment) -> Reader {
         let (isolate, at, space, key) = (0, None, "", "k");
         Reader {
@@ -223,11 +229,14 @@ mod tests {
             tags: Vec::new(),
             freshness: Freshness::Normal,
             build: "a",
+            life: LIFE,
+            negative: None,
         }
     }
 
     fn value(read: Moment) -> Value {
-        Value { read, at: 0, space: "", key: "k", tags: vec!["t"], build: "a", none: false }
+        let tags = vec!["t"];
+        Value { read, at: 0, space: "", key: "k", tags, build: "a", none: false, life: LIFE }
     }
 
     fn rule(standing: Standing) -> Rule {

@@ -31,6 +31,8 @@ pub struct Plan {
     pub chance: Chance,
     /// Whether a runtime tells those who wait that a promise's owner has ended.
     pub tells_of_lost: bool,
+    /// Whether callers wait for callbacks only so long, and callbacks look at stale values.
+    pub patience: bool,
 }
 
 /// How often things happen, in a hundred of what they can happen to; 0: never in this schedule.
@@ -114,6 +116,7 @@ impl Plan {
             journal: rng.pick(&[4096, 4096, 2, 1]).unwrap_or(4096),
             chance,
             tells_of_lost: rng.percent(50),
+            patience: false,
         }
     }
 }

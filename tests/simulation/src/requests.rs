@@ -1,11 +1,12 @@
 //! Requests: their steps, and the operations that they begin.
 
 use crate::oracle::{Aim, Reader, Rule, Standing};
+use crate::patience;
 use crate::queue::Event;
 use crate::values::{Value, encoded};
 use crate::visit::{self, Kind, Op, Step};
 use crate::world::World;
-use leeward::core::{Freshness, Held, Millis, OpId, ReadCall, Targets, WriteCall, WriteKind};
+use leeward::core::{Adapted, Freshness, Held, Millis, OpId, ReadCall, Targets, WriteCall, WriteKind};
 
 impl World {
     pub(crate) fn alive(&self, request: usize) -> bool {
@@ -73,6 +74,7 @@ impl World {
         freshness: Freshness,
         load: bool,
     ) {
+        let (asked, own, negative) = (self.asks(), self.life(), self.negative());
         let Some(request) = self.requests.get(number) else { return };
         let Some(isolate) = self.isolates.get_mut(request.isolate) else { return };
         match freshness {
@@ -81,6 +83,7 @@ impl World {
             Freshness::Normal => {}
         }
         let host = isolate.host(self.queue.now());
+        let (waits, life) = (asked.waits, asked.life);
         let reader = Reader {
             isolate: request.isolate,
             started: self.moment,
@@ -90,6 +93,8 @@ impl World {
             tags: tags.clone(),
             freshness,
             build: isolate.build,
+            life: patience::adapted(own, life),
+            negative: negative.map(|negative| patience::adapted(negative, Adapted { ttl: None, ..life })),
         };
         let held = isolate.held.get(&(space, key)).copied();
         if let Some((held, value)) = held {
@@ -110,10 +115,11 @@ impl World {
             space,
             key,
             tags: &tags,
-            ttl: None,
-            swr: None,
-            stale_if_error: None,
+            ttl: life.ttl,
+            swr: life.swr,
+            stale_if_error: life.stale_if_error,
             lease_wait: None,
+            waits,
             early_refresh: None,
             jitter: None,
             negative_ttl: None,
@@ -132,7 +138,8 @@ impl World {
             Vec::new()
         };
         let late: Vec<&'static str> = late.into_iter().filter(|tag| !tags.contains(tag)).collect();
-        let kind = Kind::Read { reader, value: None, stash: None, late, awaiting: false, began: false };
+        let (value, stash, awaiting, began, shown) = (None, None, false, false, false);
+        let kind = Kind::Read { reader, value, stash, late, awaiting, began, shown, hard: waits.hard };
         self.add_op(number, id, kind);
     }
 
@@ -206,6 +213,7 @@ impl World {
         let read = request.reads.iter().rev().find(|read| (read.0, read.1) == (space, key));
         let based = read.is_some();
         let read = read.map_or(self.moment, |read| read.2);
+        let life = self.life();
         let value = self.values.add(Value {
             read,
             at: self.queue.now(),
@@ -213,6 +221,7 @@ impl World {
             key,
             tags: tags.clone(),
             build,
+            life,
             none: false,
         });
         let rule = self.rule(number, &aim, false);

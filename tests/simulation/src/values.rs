@@ -1,6 +1,6 @@
 //! The values of the simulation: each remembers what it was read for, and when. A stored text is the number of its value.
 
-use leeward::core::{Encoded, ValueKind};
+use leeward::core::{Encoded, Life, ValueKind};
 
 use crate::plan::Micros;
 
@@ -22,6 +22,8 @@ pub struct Value {
     pub tags: Vec<&'static str>,
     /// The build that made it.
     pub build: &'static str,
+    /// How long it lives where it is stored.
+    pub life: Life,
     /// It is that there is none.
     pub none: bool,
 }

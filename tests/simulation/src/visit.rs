@@ -1,6 +1,6 @@
 //! What requests do: the steps of one, drawn by chance, and the operations that are under way in it.
 
-use leeward::core::{BatchId, Freshness, OpId, RequestId, SharedId};
+use leeward::core::{BatchId, Freshness, Millis, OpId, RequestId, SharedId};
 
 use crate::oracle::{Aim, Reader};
 use crate::plan::Micros;
@@ -131,6 +131,10 @@ pub enum Kind {
         awaiting: bool,
         /// Its callback has begun.
         began: bool,
+        /// Its callback is shown a stale value.
+        shown: bool,
+        /// How long its caller waits for the callback.
+        hard: Option<Millis>,
     },
     /// An invalidation or an expiry, with its rule's number.
     End { rule: usize },

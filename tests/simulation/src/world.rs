@@ -44,6 +44,8 @@ pub struct World {
     pub(crate) picky: u64,
     /// For what the plan's `renew` brings in, so that the others mean what they meant.
     pub(crate) more: Rng,
+    /// The same for `patience`.
+    pub(crate) extra: Rng,
     pub(crate) plan: Plan,
     pub(crate) queue: Queue,
     pub(crate) moment: Moment,
@@ -86,6 +88,8 @@ pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
     plan.hold(&mut Rng::new(seed ^ HOLDS));
     let mut more = Rng::new(seed ^ 0x72_65_6e_65_77);
     plan.renew(&mut more);
+    let mut extra = Rng::new(seed ^ 0x7061_7469_656e_6365);
+    World::set_patience(&mut plan, &mut extra);
     let mut redis = Model::new(EPOCH * 1000);
     for script in scripts {
         if let Err(error) = redis.replace_script(script.original, &script.text) {
@@ -105,6 +109,7 @@ pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
         picky: if tastes.percent(30) { 15 } else { 0 },
         tastes,
         more,
+        extra,
         plan,
         queue: Queue::default(),
         moment: 0,
@@ -155,6 +160,7 @@ impl World {
             self.add_request(n, isolate, anchored, steps);
             self.queue.after(at, Event::Arrive(number));
         }
+        self.add_readers();
         for _ in 0..6 {
             let at = self.rng.below(self.plan.span + 500 * MS);
             self.queue.after(at, Event::Fault);
@@ -178,7 +184,7 @@ impl World {
         }
     }
 
-    fn add_request(&mut self, number: u64, isolate: usize, anchored: bool, steps: Vec<Step>) {
+    pub(crate) fn add_request(&mut self, number: u64, isolate: usize, anchored: bool, steps: Vec<Step>) {
         self.requests.push(Request {
             isolate,
             id: RequestId(u32::try_from(number).unwrap_or(0) + 1),

@@ -5,14 +5,16 @@ use std::string::ToString as _;
 use std::vec::Vec;
 
 use super::world::World;
-use crate::core::{CacheConfig, CallbackEnd, Millis, OpId, Outcome, Ratio, ReadCall};
+use crate::core::{Adapted, CacheConfig, CallbackEnd, Millis, OpId, Outcome, Ratio, ReadCall};
 
 const TENTH: Ratio = Ratio::millionths(100_000);
 const SECOND: Millis = Millis::seconds(1);
 
 /// The callback says that there is none; `ttl` is what it set.
 fn none(world: &mut World, op: OpId, ttl: Option<Millis>) {
-    world.callback_end(op, CallbackEnd::Ok { ttl, skip: false, none: true, tags: Vec::new() });
+    let life = Adapted { ttl, ..Adapted::default() };
+    let (skip, none, not_modified) = (false, true, false);
+    world.callback_end(op, CallbackEnd::Ok { life, skip, none, not_modified, tags: Vec::new() });
 }
 
 #[test]
@@ -45,7 +47,9 @@ fn it_holds_for_what_the_callback_sets_and_the_calls_own_counts() {
     let mut world = World::configured(CacheConfig { jitter: TENTH, ..CacheConfig::default() });
     let op = world.read(1, "k");
     world.answer();
-    let end = CallbackEnd::Ok { ttl: Some(Millis::new(1_000)), skip: false, none: false, tags: Vec::new() };
+    let life = Adapted { ttl: Some(Millis::new(1_000)), ..Adapted::default() };
+    let (skip, none, not_modified) = (false, false, false);
+    let end = CallbackEnd::Ok { life, skip, none, not_modified, tags: Vec::new() };
     world.callback_end(op, end);
     world.answer();
     assert!((900..1000).contains(&world.header("k").ttl.get()));

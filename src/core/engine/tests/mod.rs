@@ -1,5 +1,6 @@
 //! The dialogue, step by step.
 
+mod bounds;
 mod early;
 mod l1;
 mod lives;

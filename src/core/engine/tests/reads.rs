@@ -351,7 +351,8 @@ fn a_caller_that_goes_ends_its_own_wait_alone() {
     world.engine.aborted(alone);
     world.pass(0.0, 3..=3, false);
     world.engine.timer(crate::core::RequestId(3), world.now);
-    assert_eq!(world.engine.poll(crate::core::RequestId(3)), Some(crate::core::Effect::Cancel(alone)));
+    let cancel = crate::core::Effect::Cancel(alone, crate::core::Gone::Aborted);
+    assert_eq!(world.engine.poll(crate::core::RequestId(3)), Some(cancel));
     world.callbacks();
     world.answer();
     world.assert_idle();

@@ -8,9 +8,9 @@ use std::vec::Vec;
 use leeward_redis_model::Model;
 
 use crate::core::{
-    BatchId, BodyPart, CacheConfig, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Endpoint, Engine,
-    ErrorKind, Event, EventKind, Freshness, Header, InvalidationState, Kept, Millis, OpId, ReadCall,
-    RequestId, Served, SharedId, Source, Targets, ValueKind, WriteCall, WriteKind,
+    Adapted, BatchId, BodyPart, CacheConfig, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Endpoint,
+    Engine, ErrorKind, Event, EventKind, Freshness, Gone, Header, InvalidationState, Kept, Millis, OpId,
+    ReadCall, RequestId, Served, SharedId, Source, Targets, ValueKind, Waits, WriteCall, WriteKind,
 };
 
 /// The value that every callback gives, encoded.
@@ -36,7 +36,13 @@ pub(super) struct World {
     pub(super) served: HashMap<OpId, Served>,
     pub(super) running: Vec<OpId>,
     pub(super) thrown: Vec<OpId>,
-    pub(super) cancelled: Vec<OpId>,
+    pub(super) cancelled: Vec<(OpId, Gone)>,
+    /// Those whose callers were told that the callback is late.
+    pub(super) timed_out: Vec<OpId>,
+    /// How old the stale value was that callbacks were shown.
+    pub(super) shown: HashMap<OpId, Millis>,
+    /// Those that go on behind an answer.
+    pub(super) background: Vec<OpId>,
     /// Those that were answered with the stale value that was kept for them.
     pub(super) stashed: Vec<OpId>,
     /// Those whose callbacks need not wait for versions any more.
@@ -95,6 +101,9 @@ impl World {
             running: Vec::new(),
             thrown: Vec::new(),
             cancelled: Vec::new(),
+            timed_out: Vec::new(),
+            shown: HashMap::new(),
+            background: Vec::new(),
             stashed: Vec::new(),
             tagged: Vec::new(),
             applied: HashMap::new(),
@@ -141,6 +150,7 @@ impl World {
             swr: None,
             stale_if_error: None,
             lease_wait: None,
+            waits: Waits::default(),
             early_refresh: None,
             jitter: None,
             negative_ttl: None,
@@ -222,10 +232,12 @@ impl World {
     /// The callback of an operation ends, and declares these tags.
     pub(super) fn callback_with(&mut self, op: OpId, ok: bool, tags: &[&str]) {
         let tags = tags.iter().map(|tag| (*tag).to_string()).collect();
-        let end = CallbackEnd::Ok { ttl: None, skip: false, none: false, tags };
+        let (life, skip, none, not_modified) = (Adapted::default(), false, false, false);
+        let end = CallbackEnd::Ok { life, skip, none, not_modified, tags };
         self.callback_end(op, if ok { end } else { CallbackEnd::Err });
     }
 
+    /// The callback of an operation ends so.
     pub(super) fn callback_end(&mut self, op: OpId, end: CallbackEnd) {
         self.running.retain(|running| *running != op);
         assert!(self.engine.callback(op, end, self.now), "{op:?} is known");
@@ -355,7 +367,8 @@ impl World {
                         None => self.kept.remove(&name),
                     };
                 }
-                Effect::Anchor(_) | Effect::Abandon(_) | Effect::Share(..) | Effect::Background(_) => {}
+                Effect::Anchor(_) | Effect::Abandon(_) | Effect::Share(..) => {}
+                Effect::Background(op) => self.background.push(op),
                 Effect::Finished(op) => self.waits.retain(|(waiting, _)| *waiting != op),
                 Effect::Settle(promise) => {
                     let woken: Vec<OpId> =
@@ -370,8 +383,12 @@ impl World {
                     }
                 }
                 Effect::Await(op, promise) => self.waits.push((op, promise)),
-                Effect::Run(op) => self.running.push(op),
-                Effect::Cancel(op) => self.cancelled.push(op),
+                Effect::Run(op, stale) => {
+                    self.running.push(op);
+                    self.shown.extend(stale.map(|age| (op, age)));
+                }
+                Effect::Cancel(op, gone) => self.cancelled.push((op, gone)),
+                Effect::TimeOut(op, _) => self.timed_out.push(op),
                 Effect::Decode(op, source) | Effect::Stash(op, source) => match self.decoding {
                     Decoding::AtOnce => {
                         self.engine.decoded(op, true, self.now);

@@ -1,4 +1,4 @@
-/** Durations as users give them. The core's own reader is in the wasm module, which tests need not load for this. */
+/** Durations as users give them, for where there is no core to read them. */
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
