@@ -5,6 +5,22 @@
  */
 import type { Text } from "./value.ts";
 
+/**
+ * A promise that other requests may wait for. Not by `new Promise`: once the engine has compiled that for being called often, workerd no
+ * longer knows which request such a promise is of, and runs what others wait for in the request that settles it.
+ */
+function promise(): [Promise<void>, () => void] {
+  if (typeof Promise.withResolvers === "function") {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    return [promise, resolve];
+  }
+  let settle: () => void = () => {};
+  const promise = new Promise<void>((resolve) => {
+    settle = resolve;
+  });
+  return [promise, settle];
+}
+
 export class Shared {
   /** What others wait for. */
   readonly promise: Promise<void>;
@@ -12,16 +28,12 @@ export class Shared {
   readonly kept: Promise<void>;
   /** The value that the followers of a flight may take; each decodes a copy of his own. */
   text: Text | undefined;
-  #settle: () => void = () => {};
-  #release: () => void = () => {};
+  readonly #settle: () => void;
+  readonly #release: () => void;
 
   constructor() {
-    this.promise = new Promise<void>((resolve) => {
-      this.#settle = resolve;
-    });
-    this.kept = new Promise<void>((resolve) => {
-      this.#release = resolve;
-    });
+    [this.promise, this.#settle] = promise();
+    [this.kept, this.#release] = promise();
   }
 
   settle(): void {

@@ -42,6 +42,8 @@ export class Visitors {
   #leavers;
   /** The least that a read which starts now may give, by key. @type {Map<string, number>} */
   #floors = new Map();
+  /** The last change of a key that is under way. @type {Map<string, Promise<void>>} */
+  #changing = new Map();
   /** Closes what is idle before workerd does, which is after 5 s. */
   #agent = new Agent({ keepAlive: true, maxSockets: 64, timeout: 3000 });
 
@@ -70,6 +72,20 @@ export class Visitors {
    * @param {Asked} asked
    */
   async ask(url, asked) {
+    if (asked.read !== undefined) return this.#ask(url, asked);
+    // A `set` that begins after somebody else's invalidation says that its value is newer: here only one changes a key at a time.
+    const before = this.#changing.get(asked.key);
+    const after = (before ?? Promise.resolve()).then(() => this.#ask(url, asked));
+    this.#changing.set(asked.key, after);
+    await after;
+    if (this.#changing.get(asked.key) === after) this.#changing.delete(asked.key);
+  }
+
+  /**
+   * @param {string} url
+   * @param {Asked} asked
+   */
+  async #ask(url, asked) {
     const floor = this.#floors.get(asked.key) ?? 0;
     this.visits += 1;
     const { status, text } = await send(url, asked, this.#agent).catch((error) => ({
@@ -112,6 +128,8 @@ export class Visitors {
     this.left += 1;
     if (asked.read === undefined) this.leftChanges += 1;
     else this.leftReads += 1;
+    // Nobody knows when its `set` begins.
+    if (asked.change === "set") asked = { ...asked, change: "delete" };
     await send(url, asked, undefined, ms).catch(() => {});
   }
 
