@@ -28,6 +28,10 @@ pub struct CacheConfig {
     pub write: Millis,
     /// How long a flight is waited for.
     pub flight: Millis,
+    /// How many HTTP requests to Redis one request of the host may make.
+    pub subrequests: u32,
+    /// How many of them at the same time.
+    pub connections: u32,
     /// Events name keys in full.
     pub debug: bool,
     /// Somebody listens to events; without, only warnings are made.
@@ -46,6 +50,9 @@ impl Default for CacheConfig {
             read: Millis::new(250),
             write: Millis::seconds(1),
             flight: Millis::seconds(2),
+            // Of the 50 that the smallest plan allows, the callbacks need some; of the 6 at the same time likewise.
+            subrequests: 40,
+            connections: 4,
             debug: false,
             observed: false,
         }

@@ -32,10 +32,12 @@ mod options;
 mod random;
 mod recent;
 pub mod redis;
+mod retries;
 mod seen;
 mod stats;
 mod tagged;
 mod time;
+mod window;
 
 pub use config::{CacheConfig, MAX_TTL};
 pub use connection::{Snapshot, StateName};

@@ -64,7 +64,10 @@ const MUTATE: (Millis, Millis) = (Millis::new(1), Millis::new(300_000));
 pub const MUTATE_TIMEOUT: Millis = Millis::seconds(10);
 const WAIT: (Millis, Millis) = (Millis::new(1), Millis::new(30_000));
 const FLIGHT: (Millis, Millis) = (Millis::new(1), Millis::new(300_000));
-const CACHE_OPTIONS: &str = "prefix, version, ttl, swr, staleIfError, leaseWait, timeout.read, timeout.write, timeout.flight, url, token, onEvent, debug";
+/// An invalidation must have room besides a read.
+const SUBREQUESTS: (u32, u32) = (2, 10_000);
+const CONNECTIONS: (u32, u32) = (1, 1000);
+const CACHE_OPTIONS: &str = "prefix, version, ttl, swr, staleIfError, leaseWait, timeout.read, timeout.write, timeout.flight, budget.subrequests, budget.connections, url, token, onEvent, debug";
 const READ_OPTIONS: &str = "ttl, swr, staleIfError, leaseWait, tags, forceFresh, freshness, signal";
 const SET_OPTIONS: &str = "ttl, swr, staleIfError, tags";
 const MUTATE_OPTIONS: &str = "timeout";
@@ -92,11 +95,14 @@ impl Options {
             "timeout.read" => config.read = span(option, value, WAIT)?,
             "timeout.write" => config.write = span(option, value, WAIT)?,
             "timeout.flight" => config.flight = span(option, value, FLIGHT)?,
+            "budget.subrequests" => config.subrequests = whole(option, value, SUBREQUESTS)?,
+            "budget.connections" => config.connections = whole(option, value, CONNECTIONS)?,
             "debug" => match value {
                 OptionValue::Bool(debug) => config.debug = debug,
                 got => return Err(invalid(option, got, "true or false")),
             },
             "timeout" => return Err(invalid(option, value, "an object with read, write, flight")),
+            "budget" => return Err(invalid(option, value, "an object with subrequests, connections")),
             "url" | "token" => {
                 // The value may be a credential: only its type is named.
                 let got = if let OptionValue::Other(kind) = value { kind } else { "another type" };
@@ -190,6 +196,17 @@ fn span(option: &str, value: OptionValue<'_>, (min, max): (Millis, Millis)) -> R
     })
 }
 
+fn whole(option: &str, value: OptionValue<'_>, (min, max): (u32, u32)) -> Result<u32, OptionError> {
+    // Durations are whole numbers, too.
+    let parsed = match value {
+        OptionValue::Number(n, _) => duration::from_number(n).and_then(|n| u32::try_from(n.get()).ok()),
+        _ => None,
+    };
+    parsed
+        .filter(|n| (min..=max).contains(n))
+        .ok_or_else(|| invalid(option, value, &format!("a whole number from {min} to {max}")))
+}
+
 fn readable(span: Millis) -> String {
     let ms = span.get();
     match ms {
@@ -265,6 +282,13 @@ mod tests {
             ("debug", OptionValue::Text("yes")),
             ("onEvent", OptionValue::Number(1.0, "1.0")),
             ("timeout", OptionValue::Number(1.0, "1.0")),
+            ("budget.subrequests", OptionValue::Number(1.0, "1")),
+            ("budget.subrequests", OptionValue::Number(2.5, "2.5")),
+            ("budget.subrequests", OptionValue::Text("40")),
+            ("budget.connections", OptionValue::Number(0.0, "0")),
+            ("budget.connections", OptionValue::Number(-1.0, "-1")),
+            ("budget.connections", OptionValue::Number(f64::NAN, "NaN")),
+            ("budget", OptionValue::Number(1.0, "1")),
         ] {
             assert!(options.take(option, value).is_err(), "{option} {value}");
         }

@@ -9,6 +9,7 @@ use super::drop::DropRole;
 use super::lane::Lane;
 use super::op::Op;
 use super::{BatchId, BodyPart, CacheId, ConnectionId, Effect, Engine, OpId, RequestId, SharedId, malformed};
+use crate::core::connection::StateName;
 use crate::core::error::{ErrorKind, Failure};
 use crate::core::event::EventKind;
 use crate::core::journal::Seq;
@@ -16,7 +17,8 @@ use crate::core::key::Key;
 use crate::core::redis::command::{Command, How};
 use crate::core::redis::reply::{self, CommandError, Reply};
 use crate::core::redis::script::{Dialect, Loaded, Script};
-use crate::core::time::Timestamp;
+use crate::core::time::{Millis, Timestamp};
+use crate::core::window::Pace;
 
 /// Limits of one HTTP request; what is over goes into a second one.
 const MAX_COMMANDS: usize = 512;
@@ -92,22 +94,30 @@ pub(super) struct Batch {
     commands: Vec<(Command, Slot)>,
     bytes: usize,
     introduces: Loaded,
-    sent: Option<Seq>,
+    sent: Option<(Seq, Timestamp)>,
+    /// It repeats something, and has taken a token for that.
+    repeats: bool,
     /// The operations that still wait for it.
     waiting: Vec<OpId>,
 }
 
 impl Engine {
-    /// The batch's body; to be sent at once by POST to the connection's `url`. `None`: there is nothing to send.
+    /// The batch's body; to be sent at once by POST to the connection's `url`. `None`: there is nothing to send, or not now;
+    /// then `Effect::Flush` comes again.
     pub fn seal(&mut self, id: BatchId) -> Option<Vec<BodyPart>> {
+        if self.must_wait(id) {
+            self.hold(id);
+            return None;
+        }
         let sent = self.tick();
+        let at = self.clock.last();
         let batch = self.batches.get_mut(&id)?;
         if let Some(request) = self.requests.get_mut(&batch.request)
             && request.open == Some(id)
         {
             request.open = None;
         }
-        batch.sent = Some(sent);
+        batch.sent = Some((sent, at));
         let mut parts = Vec::new();
         let mut text = String::with_capacity(batch.bytes + batch.commands.len() + 2);
         text.push('[');
@@ -155,10 +165,12 @@ impl Engine {
     pub fn reply(&mut self, id: BatchId, status: u16, body: &[u8], host: f64) -> bool {
         let now = self.now(host);
         let Some(batch) = self.batches.remove(&id) else { return false };
+        let request = batch.request;
         match verdict(status, body, batch.commands.len()) {
             Ok(replies) => self.succeeded(id, batch, replies, body, now),
             Err(failure) => self.failed(batch, &failure, now),
         }
+        self.send_held(request);
         true
     }
 
@@ -171,7 +183,9 @@ impl Engine {
             ErrorKind::Timeout => "no answer within the deadline",
             _ => "the connection to redis failed or broke",
         };
+        let request = batch.request;
         self.failed(batch, &Failure::new(kind, message), now);
+        self.send_held(request);
         true
     }
 
@@ -196,20 +210,18 @@ impl Engine {
         commands: Vec<(Command, Slot)>,
     ) -> BatchId {
         let bytes = commands.iter().map(|(command, _)| command.len()).sum::<usize>() + value;
-        let open = self.requests.get(&lane.request).and_then(|r| r.open).filter(|id| {
-            self.batches.get(id).is_some_and(|b| {
-                b.connection == lane.connection
-                    && b.commands.len() + commands.len() <= MAX_COMMANDS
-                    && b.bytes + bytes <= MAX_BYTES
-            })
-        });
+        let has_room = self.open_batch(lane).is_some_and(|batch| batch.has_room(commands.len(), bytes));
+        let open = self.requests.get(&lane.request).and_then(|request| request.open).filter(|_| has_room);
         let id = open.unwrap_or_else(|| {
             self.next_batch = self.next_batch.wrapping_add(1);
             let id = BatchId(self.next_batch);
+            self.spent.add(lane.request);
             self.requests.entry(lane.request).or_default().open = Some(id);
             self.push(lane.request, Effect::Flush(id));
             id
         });
+        let repeats =
+            self.requests.get_mut(&lane.request).is_some_and(|request| core::mem::take(&mut request.repeats));
         let batch = self.batches.entry(id).or_insert_with(|| Batch {
             request: lane.request,
             cache: lane.cache,
@@ -221,9 +233,11 @@ impl Engine {
             bytes: 0,
             introduces: Loaded::default(),
             sent: None,
+            repeats: false,
             waiting: Vec::new(),
         });
         batch.bytes += bytes;
+        batch.repeats |= repeats;
         for (command, slot) in commands {
             if let Some(script) = command.introduces() {
                 batch.introduces.insert(script);
@@ -246,8 +260,25 @@ impl Engine {
 
     /// Whether the request's batch of this turn is the attempt under way: then its operations need not wait for it.
     pub(super) fn is_own_attempt(&self, lane: Lane) -> bool {
-        let open = self.requests.get(&lane.request).and_then(|r| r.open).and_then(|id| self.batches.get(&id));
-        open.is_some_and(|batch| batch.connection == lane.connection && batch.attempt.is_some())
+        self.open_batch(lane).is_some_and(|batch| batch.attempt.is_some())
+    }
+
+    /// The batch that the lane's next command goes into, if it has room.
+    pub(super) fn open_batch(&self, lane: Lane) -> Option<&Batch> {
+        let open = self.requests.get(&lane.request)?.open?;
+        self.batches.get(&open).filter(|batch| batch.connection == lane.connection)
+    }
+
+    /// Whether what has been sent in vain may be sent again. What follows in the same batch repeats for nothing.
+    pub(super) fn may_repeat(&mut self, lane: Lane, now: Timestamp) -> bool {
+        if self.open_batch(lane).is_some_and(|batch| batch.repeats) {
+            return true;
+        }
+        let may = self.peer_mut(lane.connection).is_some_and(|peer| peer.retries.take(now));
+        if may {
+            self.requests.entry(lane.request).or_default().repeats = true;
+        }
+        may
     }
 
     fn anchor_attempt(&mut self, lane: Lane, batch: BatchId) {
@@ -266,10 +297,8 @@ impl Engine {
     /// How a script is named: by its hash if the server knows it, or will when the command gets there in this batch.
     pub(super) fn how(&self, lane: Lane, script: Script, resent: bool) -> How {
         let Some(peer) = self.peer(lane.connection) else { return How::Text(Dialect::Redis) };
-        let open = self.requests.get(&lane.request).and_then(|r| r.open).and_then(|id| self.batches.get(&id));
         // A command that no longer fits goes into a batch of its own; should that arrive first, it is sent again by its text.
-        let introduced =
-            open.is_some_and(|batch| batch.connection == lane.connection && batch.introduces.has(script));
+        let introduced = self.open_batch(lane).is_some_and(|batch| batch.introduces.has(script));
         if !resent && (peer.connection.loaded.has(script) || introduced) {
             How::Hash(peer.dialect)
         } else {
@@ -290,8 +319,19 @@ impl Engine {
         {
             request.open = None;
         }
-        self.push(batch.request, Effect::Abort(id));
-        self.failed(batch, &Failure::new(ErrorKind::Timeout, "no answer within the deadline"), now);
+        if let Some(request) = self.requests.get_mut(&batch.request) {
+            request.held.retain(|held| *held != id);
+        }
+        let request = batch.request;
+        self.push(request, Effect::Abort(id));
+        if batch.sent.is_none() {
+            self.spent.give_back(request);
+        }
+        // What has not been sent says nothing of Redis.
+        if batch.sent.is_some() || batch.attempt.is_some() {
+            self.failed(batch, &Failure::new(ErrorKind::Timeout, "no answer within the deadline"), now);
+        }
+        self.send_held(request);
     }
 
     /// An operation no longer waits for any batch.
@@ -316,19 +356,25 @@ impl Engine {
     }
 
     fn succeeded(&mut self, id: BatchId, batch: Batch, replies: Vec<Reply>, body: &[u8], now: Timestamp) {
-        let Some(peer) = self.peer_mut(batch.connection) else { return };
-        let change = peer.connection.succeeded(batch.attempt, now);
+        let wait = self.config(batch.cache).map_or(Millis::ZERO, |config| config.read);
+        let (sent, at) = batch.sent.unwrap_or_default();
+        let pace = Pace::of(at, now, wait);
+        let Self { peers, random, .. } = self;
+        let Some(peer) = peers.get_mut(batch.connection.0 as usize) else { return };
+        let change = peer.connection.succeeded(batch.attempt, pace, now, random);
+        peer.retries.succeeded(batch.repeats);
         for script in Script::ALL {
             if batch.introduces.has(script) {
                 peer.connection.loaded.insert(script);
             }
         }
         if let Some(change) = change {
-            self.report_change(batch.request, batch.cache, now, change, None);
+            let slow = (change.to == StateName::Down)
+                .then(|| Failure::new(ErrorKind::Timeout, "most of the last exchanges were slow"));
+            self.report_change(batch.request, batch.cache, now, change, slow.as_ref());
         }
         self.settle_attempt(&batch, false);
         let lane = batch.lane();
-        let sent = batch.sent.unwrap_or_default();
         let mut commands = batch.commands.into_iter().zip(&replies).enumerate().peekable();
         while let Some((index, ((_, slot), reply))) = commands.next() {
             match reply {
@@ -366,7 +412,7 @@ impl Engine {
         let Some(peer) = peers.get_mut(batch.connection.0 as usize) else { return };
         // An answer that is too large is an answer all the same.
         let change = if failure.kind == ErrorKind::TooLarge {
-            peer.connection.succeeded(batch.attempt, now)
+            peer.connection.succeeded(batch.attempt, Pace::Good, now, random)
         } else {
             peer.connection.failed(batch.attempt, failure.kind, now, random)
         };
@@ -417,6 +463,23 @@ impl Batch {
     /// Whether any of those who wait for it is known.
     pub(super) fn is_awaited(&self, known: impl Fn(OpId) -> bool) -> bool {
         self.waiting.iter().any(|op| known(*op))
+    }
+
+    /// Whether so many more commands fit.
+    pub(super) fn has_room(&self, commands: usize, bytes: usize) -> bool {
+        self.commands.len() + commands <= MAX_COMMANDS && self.bytes + bytes <= MAX_BYTES
+    }
+
+    pub(super) const fn is_sent(&self) -> bool {
+        self.sent.is_some()
+    }
+
+    pub(super) const fn request(&self) -> RequestId {
+        self.request
+    }
+
+    pub(super) const fn cache(&self) -> CacheId {
+        self.cache
     }
 
     const fn lane(&self) -> Lane {

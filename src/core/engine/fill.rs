@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 
+use super::budget::Purpose;
 use super::exchange::Slot;
 use super::lane::Lane;
 use super::op::{Op, ReadStep};
@@ -43,7 +44,8 @@ impl Engine {
         }
         let storable = self.reading(id).is_some_and(|(_, read)| !read.basis.is_empty());
         let ready = self.peer(lane.connection).is_some_and(|peer| peer.connection.is_ready());
-        if storable && ready {
+        let affords = !storable || self.affords_or_tells(lane, Purpose::Any, encoded.size, now);
+        if storable && ready && affords {
             if lane.anchored {
                 self.push(lane.request, Effect::Background(id));
             }
@@ -52,7 +54,7 @@ impl Engine {
         } else {
             self.serve_computed(id, Some(false), now);
             if storable {
-                self.note_fill(id, false, Some("down"), now);
+                self.note_fill(id, false, Some(if ready { "budget" } else { "down" }), now);
             }
             self.end_own_flight(id, Stage::NotStored);
             self.finish(id);
@@ -134,7 +136,11 @@ impl Engine {
                 }
                 self.conclude_fill(id, Stage::Stored, None, now);
             }
-            Reply::Error(CommandError::NoScript | CommandError::ScriptFlag) if !resent => {
+            Reply::Error(CommandError::NoScript | CommandError::ScriptFlag)
+                if !resent
+                    && self.affords(lane, Purpose::Any, encoded.size)
+                    && self.may_repeat(lane, now) =>
+            {
                 if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
                     read.resent = true;
                 }

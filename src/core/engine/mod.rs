@@ -9,6 +9,7 @@
 //! this file holds what they share.
 
 mod admission;
+mod budget;
 mod dialogue;
 mod drop;
 mod exchange;
@@ -39,6 +40,7 @@ use alloc::vec::Vec;
 
 use hashbrown::HashMap;
 
+use self::budget::Spent;
 pub use self::dialogue::{
     BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Freshness, Life, Named, OpId,
     ReadCall, RequestId, Served, SharedId, Source, Targets, WriteCall, WriteKind,
@@ -56,6 +58,7 @@ use super::key::{Key, short_hash};
 use super::random::Random;
 use super::recent::Recent;
 use super::redis::script::Dialect;
+use super::retries::Retries;
 use super::seen::Seen;
 use super::stats::Stats;
 use super::tagged::Tagged;
@@ -100,6 +103,9 @@ struct Peer {
     dialect: Dialect,
     /// The server refuses scripts: until then reads are plain, and nothing is stored.
     scripts_refused: Option<Timestamp>,
+    retries: Retries,
+    /// That a request had used up its budget has been told.
+    budget_told: bool,
     stats: Stats,
     /// Why it is disabled, until that has been told.
     warning: Option<String>,
@@ -110,6 +116,10 @@ struct Request {
     effects: VecDeque<Effect>,
     ops: Vec<OpId>,
     open: Option<BatchId>,
+    /// Batches that wait until others of the request have ended, the oldest first.
+    held: VecDeque<BatchId>,
+    /// A token has been taken for the batch that the next command goes into.
+    repeats: bool,
     /// The deadline that the driver's timer is set for.
     armed: Option<Timestamp>,
 }
@@ -140,6 +150,7 @@ pub struct Engine {
     ops: HashMap<OpId, Op>,
     batches: HashMap<BatchId, Batch>,
     flights: Flights,
+    spent: Spent,
     next_op: u32,
     next_batch: u32,
     next_shared: u32,
@@ -169,6 +180,7 @@ impl Engine {
             ops: HashMap::new(),
             batches: HashMap::new(),
             flights: Flights::default(),
+            spent: Spent::default(),
             next_op: 0,
             next_batch: 0,
             next_shared: 0,
@@ -209,6 +221,8 @@ impl Engine {
             tagged: Tagged::default(),
             seen: Seen::default(),
             scripts_refused: None,
+            retries: Retries::default(),
+            budget_told: false,
             stats: Stats::default(),
         });
         u32::try_from(self.peers.len() - 1).ok().map(ConnectionId)

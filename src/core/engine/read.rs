@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::admission::Entry;
+use super::budget::Purpose;
 use super::exchange::Slot;
 use super::found::Found;
 use super::lane::Lane;
@@ -147,6 +148,9 @@ impl Engine {
     /// Asks the connection; `waited` if it has been asked before.
     pub(super) fn ask_read(&mut self, id: OpId, deadline: Timestamp, waited: bool, now: Timestamp) {
         let Some((lane, _)) = self.reading(id) else { return };
+        if !self.affords_or_tells(lane, Purpose::Any, 0, now) {
+            return self.run(id, Some(Bypass::Budget), now);
+        }
         match self.admit(lane, deadline, waited, now) {
             Entry::Send(attempt) => self.send_read(id, attempt, deadline, now),
             Entry::Wait { verdict, until } => {
@@ -214,7 +218,9 @@ impl Engine {
         let deadline = self.ops.get(&id).and_then(|op| op.due).unwrap_or(now);
         if let Reply::Error(error) = reply {
             let again = match error {
-                CommandError::NoScript | CommandError::ScriptFlag if !resent => {
+                CommandError::NoScript | CommandError::ScriptFlag
+                    if !resent && self.may_repeat(lane, now) =>
+                {
                     if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
                         read.resent = true;
                     }

@@ -4,6 +4,7 @@
 
 use alloc::vec::Vec;
 
+use super::budget::Purpose;
 use super::exchange::Slot;
 use super::fill::MAX_VALUE;
 use super::found::{Found, State};
@@ -52,7 +53,10 @@ impl Engine {
         let Some(set) = self.set_mut(id) else { return };
         if matches!(reply, Reply::Error(CommandError::NoScript | CommandError::ScriptFlag)) && !set.resent {
             set.resent = true;
-            return self.send_renewal(id, None);
+            if self.affords(lane, Purpose::Invalidation, 0) && self.may_repeat(lane, now) {
+                return self.send_renewal(id, None);
+            }
+            return self.command_settled(id, now);
         }
         let spaces = key.namespaces();
         let depends = core::iter::once(key.clone()).chain(spaces).chain(set.tags.iter().cloned());
@@ -87,9 +91,17 @@ impl Engine {
         } else if set.basis.is_empty() {
             let reason = if set.how == SetHow::Not { "read before" } else { "no generation" };
             self.conclude_set(id, false, Some(reason), now);
+        } else if !self.may_fill_set(id, now) {
+            self.conclude_set(id, false, Some("budget"), now);
         } else {
             self.send_set_fill(id, None, now);
         }
+    }
+
+    fn may_fill_set(&mut self, id: OpId, now: Timestamp) -> bool {
+        let Some((lane, _)) = self.writing(id) else { return false };
+        let size = self.set_of(id).map_or(0, |set| set.encoded.size);
+        self.affords_or_tells(lane, Purpose::Invalidation, size, now)
     }
 
     pub(super) fn send_set_fill(&mut self, id: OpId, attempt: Option<u32>, now: Timestamp) {
@@ -120,7 +132,11 @@ impl Engine {
         let Some(set) = self.set_mut(id) else { return };
         if matches!(reply, Reply::Error(CommandError::NoScript | CommandError::ScriptFlag)) && !set.resent {
             set.resent = true;
-            return self.send_set_fill(id, None, now);
+            let size = set.encoded.size;
+            if self.affords(lane, Purpose::Invalidation, size) && self.may_repeat(lane, now) {
+                return self.send_set_fill(id, None, now);
+            }
+            return self.set_failed(id, now);
         }
         let refused =
             ["overtaken", "marked"].into_iter().find(|word| reply::says(body, reply, word).is_some());
