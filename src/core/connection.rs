@@ -286,6 +286,10 @@ impl Connection {
         Some(Change { from, to: state.name(), until })
     }
 
+    pub(crate) const fn last_error(&self) -> Option<ErrorKind> {
+        self.last_error
+    }
+
     pub(crate) fn is_ready(&self) -> bool {
         self.state == State::Ready
     }

@@ -47,7 +47,8 @@ pub use endpoint::{CREDENTIALS, Endpoint, EndpointError};
 pub use engine::fuzz;
 pub use engine::{
     BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Engine, Freshness, Life, Limits,
-    Named, OpId, ReadCall, RequestId, Served, SharedId, Source, Targets, WriteCall, WriteKind,
+    Named, OpId, RawCall, RawError, RawOutcome, ReadCall, RequestId, Served, SharedId, Source, Targets,
+    WriteCall, WriteKind, refusal,
 };
 pub use entry::{Header, Stamp, ValueKind};
 pub use error::{ErrorKind, Failure};

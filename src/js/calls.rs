@@ -8,13 +8,13 @@ use wasm_bindgen::prelude::*;
 use super::{Core, span};
 use crate::core::{
     BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Encoded, ErrorKind, Freshness, MUTATE_TIMEOUT,
-    OpId, ReadCall, RequestId, Targets, ValueKind, WriteCall, WriteKind,
+    OpId, RawCall, ReadCall, RequestId, Targets, ValueKind, WriteCall, WriteKind,
 };
 
 #[wasm_bindgen]
 impl Core {
     /// The operation's number; 0: there is no room. Durations are NaN for the cache's own. `freshness`: 0 as usual, 1 strict,
-    /// 2 forced.
+    /// 2 forced. `many`: the callback is for many keys.
     #[wasm_bindgen(js_name = beginRead)]
     #[allow(clippy::too_many_arguments, reason = "an object would cost more than the call")]
     pub fn begin_read(
@@ -31,6 +31,7 @@ impl Core {
         lease_wait: f64,
         freshness: u32,
         load: bool,
+        many: bool,
         anchored: bool,
         now: f64,
     ) -> u32 {
@@ -52,6 +53,7 @@ impl Core {
                 _ => Freshness::Forced,
             },
             load,
+            many,
             anchored,
         };
         self.engine.begin_read(call, now).map_or(0, |op| op.0)
@@ -147,7 +149,29 @@ impl Core {
         self.engine.begin_write(call, now).map_or(0, |op| op.0)
     }
 
-    /// The batch's body. Where it has a NUL, the value of an operation belongs, in the order of `values`: JSON texts hold none.
+    /// Begins a raw command of so many bytes; gives what `beginRead` gives.
+    #[wasm_bindgen(js_name = beginRaw)]
+    pub fn begin_raw(
+        &mut self,
+        request: u32,
+        cache: u32,
+        connection: u32,
+        size: u32,
+        anchored: bool,
+        now: f64,
+    ) -> u32 {
+        let call = RawCall {
+            request: RequestId(request),
+            cache: CacheId(cache),
+            connection: ConnectionId(connection),
+            anchored,
+            size: usize::try_from(size).unwrap_or(usize::MAX),
+        };
+        self.engine.begin_raw(call, now).map_or(0, |op| op.0)
+    }
+
+    /// The batch's body. Where it has a NUL, the value or the command of an operation belongs, in the order of `values`: JSON
+    /// texts hold none.
     pub fn seal(&mut self, batch: u32) -> Option<String> {
         self.values.clear();
         let parts = self.engine.seal(BatchId(batch))?;
@@ -156,7 +180,7 @@ impl Core {
             match part {
                 BodyPart::Text(text) if body.is_empty() => body = text,
                 BodyPart::Text(text) => body.push_str(&text),
-                BodyPart::Value(op) => {
+                BodyPart::Value(op) | BodyPart::Command(op) => {
                     body.push('\0');
                     self.values.push(op.0);
                 }
@@ -165,7 +189,7 @@ impl Core {
         Some(body)
     }
 
-    /// The operations whose values belong into the body that `seal` gave.
+    /// The operations whose values or commands belong into the body that `seal` gave.
     pub fn values(&self) -> Vec<u32> {
         self.values.clone()
     }
@@ -197,6 +221,12 @@ impl Core {
     ) -> bool {
         let tags = tags.unwrap_or_default();
         self.engine.callback(OpId(op), CallbackEnd::Ok { ttl: span(ttl), skip, tags }, now)
+    }
+
+    /// The callback has no value for this key.
+    #[wasm_bindgen(js_name = callbackNothing)]
+    pub fn callback_nothing(&mut self, op: u32, now: f64) -> bool {
+        self.engine.callback(OpId(op), CallbackEnd::Nothing, now)
     }
 
     /// The callback waits for the versions of these tags.

@@ -19,7 +19,7 @@ use wasm_bindgen::prelude::*;
 use self::calls::texts;
 use crate::core::{
     CREDENTIALS, CacheId, CallKind, ConnectionId, Effect, Endpoint, Engine, Key, Millis, OptionValue,
-    Options, Targets, call_option,
+    Options, Targets, call_option, refusal,
 };
 
 /// Which call an option is given to.
@@ -148,6 +148,12 @@ impl Core {
     /// The record of an invalidation, or with `soft` of an expiry, that is still to be sent.
     pub fn owed(soft: bool) -> String {
         Engine::owed(soft)
+    }
+
+    /// Why a command that begins with these words cannot be sent; nothing if it can.
+    #[wasm_bindgen(js_name = refusal)]
+    pub fn refusal(words: Vec<String>) -> Option<String> {
+        refusal(&texts(&words))
     }
 
     pub fn url(&self, connection: u32) -> Option<String> {

@@ -60,6 +60,10 @@ pub(super) enum Slot {
     PlainMore {
         op: OpId,
     },
+    /// A command of the user's.
+    Raw {
+        op: OpId,
+    },
     /// A drop, or an expiry.
     Drop(Drop),
 }
@@ -75,6 +79,7 @@ impl Slot {
             | Self::Versions { op, .. }
             | Self::Plain { op }
             | Self::PlainMore { op }
+            | Self::Raw { op }
             | Self::Drop(Drop { op, .. }) => *op,
         }
     }
@@ -125,6 +130,10 @@ impl Engine {
             if index > 0 {
                 text.push(',');
             }
+            if command.is_of_driver() {
+                parts.push(BodyPart::Text(core::mem::take(&mut text)));
+                parts.push(BodyPart::Command(slot.op()));
+            }
             text.push_str(command.head());
             if let Some(tail) = command.tail() {
                 parts.push(BodyPart::Text(core::mem::take(&mut text)));
@@ -166,9 +175,9 @@ impl Engine {
         let now = self.now(host);
         let Some(batch) = self.batches.remove(&id) else { return false };
         let request = batch.request;
-        match verdict(status, body, batch.commands.len()) {
+        match verdict(status, body, &batch.commands) {
             Ok(replies) => self.succeeded(id, batch, replies, body, now),
-            Err(failure) => self.failed(batch, &failure, now),
+            Err((failure, replies)) => self.failed(id, batch, &failure, &replies, body, now),
         }
         self.send_held(request);
         true
@@ -184,7 +193,7 @@ impl Engine {
             _ => "the connection to redis failed or broke",
         };
         let request = batch.request;
-        self.failed(batch, &Failure::new(kind, message), now);
+        self.failed(id, batch, &Failure::new(kind, message), &[], &[], now);
         self.send_held(request);
         true
     }
@@ -329,9 +338,17 @@ impl Engine {
         }
         // What has not been sent says nothing of Redis.
         if batch.sent.is_some() || batch.attempt.is_some() {
-            self.failed(batch, &Failure::new(ErrorKind::Timeout, "no answer within the deadline"), now);
+            let failure = Failure::new(ErrorKind::Timeout, "no answer within the deadline");
+            self.failed(id, batch, &failure, &[], &[], now);
         }
         self.send_held(request);
+    }
+
+    /// A command of an operation is not to be sent: its batch has not been.
+    pub(super) fn withdraw(&mut self, id: BatchId, op: OpId) {
+        if let Some(batch) = self.batches.get_mut(&id).filter(|batch| !batch.is_sent()) {
+            batch.commands.retain(|(_, slot)| slot.op() != op);
+        }
     }
 
     /// An operation no longer waits for any batch.
@@ -400,6 +417,7 @@ impl Engine {
                     self.plain_replied(op, id, replies.get(index..end).unwrap_or_default(), body, now);
                 }
                 Slot::Release { op } => self.released(op),
+                Slot::Raw { op } => self.raw_replied(op, id, reply, body),
                 Slot::PlainMore { .. } => {}
                 Slot::Drop(drop) => self.drop_replied(lane, sent, drop, reply, now),
             }
@@ -407,7 +425,16 @@ impl Engine {
         self.replay_if_due(lane, now);
     }
 
-    fn failed(&mut self, batch: Batch, failure: &Failure, now: Timestamp) {
+    /// An exchange failed; `replies`: as a whole, though it was answered.
+    fn failed(
+        &mut self,
+        id: BatchId,
+        batch: Batch,
+        failure: &Failure,
+        replies: &[Reply],
+        body: &[u8],
+        now: Timestamp,
+    ) {
         let Self { peers, random, .. } = self;
         let Some(peer) = peers.get_mut(batch.connection.0 as usize) else { return };
         // An answer that is too large is an answer all the same.
@@ -421,7 +448,7 @@ impl Engine {
             self.report_change(batch.request, batch.cache, now, change, Some(failure));
         }
         self.settle_attempt(&batch, failure.kind == ErrorKind::Timeout);
-        for (_, slot) in batch.commands {
+        for (index, (_, slot)) in batch.commands.into_iter().enumerate() {
             if !batch.waiting.contains(&slot.op()) {
                 continue;
             }
@@ -429,6 +456,10 @@ impl Engine {
                 Slot::Read { op } | Slot::Plain { op } => self.read_failed(op, failure.kind, now),
                 Slot::Release { op } => self.released(op),
                 Slot::PlainMore { .. } => {}
+                Slot::Raw { op } => match replies.get(index) {
+                    Some(reply) => self.raw_replied(op, id, reply, body),
+                    None => self.raw_failed(op, failure.kind),
+                },
                 Slot::Fill { op } => self.fill_failed(op, failure.kind, now),
                 Slot::Renewal { op } | Slot::SetFill { op } => self.set_failed(op, now),
                 Slot::Versions { op, ticket, .. } => self.versions_known(op, ticket),
@@ -493,38 +524,55 @@ impl Batch {
 }
 
 /// What an answer amounts to: the replies, or why it is none.
-fn verdict(status: u16, body: &[u8], expected: usize) -> Result<Vec<Reply>, Failure> {
-    let kind_of = |error: CommandError| match error {
+fn verdict(
+    status: u16,
+    body: &[u8],
+    commands: &[(Command, Slot)],
+) -> Result<Vec<Reply>, (Failure, Vec<Reply>)> {
+    let bare = |failure| (failure, Vec::new());
+    if status != 200 {
+        return Err(bare(refused(status, body)));
+    }
+    let opaque = |index| commands.get(index).is_some_and(|(_, slot)| matches!(slot, Slot::Raw { .. }));
+    let replies = reply::parse_with(body, commands.len(), opaque).map_err(|error| {
+        bare(match error {
+            reply::ReplyError::Rejected(command) => Failure::new(kind_of(command), error.to_string()),
+            _ => malformed(&error.to_string()),
+        })
+    })?;
+    // A server that is loading, or a plan that is used up, says so for each command: it is as good as down. What the user's own
+    // commands are answered says nothing of that: a script may say anything.
+    let down = replies.iter().find_map(|reply| match reply {
+        Reply::Error(e @ (CommandError::Unavailable | CommandError::Quota | CommandError::Auth)) => Some(*e),
+        _ => None,
+    });
+    match down {
+        Some(error) => {
+            Err((Failure::new(kind_of(error), format!("redis answered: {}", error.name())), replies))
+        }
+        None => Ok(replies),
+    }
+}
+
+const fn kind_of(error: CommandError) -> ErrorKind {
+    match error {
         CommandError::Auth | CommandError::Refused => ErrorKind::Auth,
         _ => ErrorKind::Server,
-    };
+    }
+}
+
+/// What an HTTP status other than 200 amounts to.
+fn refused(status: u16, body: &[u8]) -> Failure {
     match status {
-        200 => {
-            let replies = reply::parse(body, expected).map_err(|error| match error {
-                reply::ReplyError::Rejected(command) => Failure::new(kind_of(command), error.to_string()),
-                _ => malformed(&error.to_string()),
-            })?;
-            // A server that is loading, or a plan that is used up, says so for each command: it is as good as down.
-            let down = replies.iter().find_map(|reply| match reply {
-                Reply::Error(e @ (CommandError::Unavailable | CommandError::Quota | CommandError::Auth)) => {
-                    Some(*e)
-                }
-                _ => None,
-            });
-            match down {
-                Some(error) => Err(Failure::new(kind_of(error), format!("redis answered: {}", error.name()))),
-                None => Ok(replies),
-            }
-        }
         401 | 403 => {
-            Err(Failure::new(ErrorKind::Auth, format!("redis refused the credentials: HTTP status {status}")))
+            Failure::new(ErrorKind::Auth, format!("redis refused the credentials: HTTP status {status}"))
         }
-        300..=399 => Err(malformed(&format!("redirects are not followed: HTTP status {status}"))),
-        429 => Err(Failure::new(ErrorKind::Server, "too many requests: HTTP status 429")),
-        500.. => Err(Failure::new(ErrorKind::Server, format!("HTTP status {status}"))),
-        _ => Err(match reply::error_of(body) {
+        300..=399 => malformed(&format!("redirects are not followed: HTTP status {status}")),
+        429 => Failure::new(ErrorKind::Server, "too many requests: HTTP status 429"),
+        500.. => Failure::new(ErrorKind::Server, format!("HTTP status {status}")),
+        _ => match reply::error_of(body) {
             Some(error) => Failure::new(kind_of(error), format!("redis answered: {}", error.name())),
             None => malformed(&format!("expected HTTP status 200, got {status}")),
-        }),
+        },
     }
 }

@@ -223,6 +223,7 @@ pub fn answer(data: &[u8]) {
         lease_wait: if how & 2 == 0 { None } else { long },
         freshness: if how & 4 == 0 { Freshness::Normal } else { Freshness::Strict },
         load: how & 8 == 0,
+        many: how & 32 == 0,
         anchored: how & 16 == 0,
     };
     let mut now = 1_000_000.0;

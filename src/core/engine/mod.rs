@@ -26,6 +26,7 @@ mod mutate;
 mod op;
 mod owed;
 mod plain;
+mod raw;
 mod read;
 mod replay;
 mod run;
@@ -47,6 +48,7 @@ pub use self::dialogue::{
 };
 use self::exchange::Batch;
 use self::op::{Kind, Op};
+pub use self::raw::{RawCall, RawError, RawOutcome, refusal};
 use super::config::CacheConfig;
 use super::connection::{Change, Connection, Snapshot};
 use super::endpoint::Endpoint;
@@ -434,6 +436,7 @@ impl Engine {
             Some(Kind::Read(_)) => self.resume_read(id, now),
             Some(Kind::Write(_)) => self.resume_write(id, now),
             Some(Kind::Replay(_)) => self.resume_replay(id, now),
+            Some(Kind::Raw(_)) => self.resume_raw(id, now),
         }
         true
     }
@@ -444,6 +447,7 @@ impl Engine {
             Some(Kind::Read(_)) => self.expire_read(id, now),
             Some(Kind::Write(_)) => self.expire_write(id, now),
             Some(Kind::Replay(_)) => self.expire_replay(id, now),
+            Some(Kind::Raw(_)) => self.expire_raw(id, now),
         }
     }
 

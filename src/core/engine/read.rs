@@ -48,7 +48,8 @@ impl Engine {
             swr: call.swr.unwrap_or(config.swr),
             stale_if_error: call.stale_if_error.unwrap_or(config.stale_if_error),
         };
-        let wait = call.lease_wait.unwrap_or(config.lease_wait);
+        // Many do not wait for one.
+        let wait = if call.many { Millis::ZERO } else { call.lease_wait.unwrap_or(config.lease_wait) };
         let remembered = self.peer(call.connection).map(|peer| peer.tagged.of(&key)).unwrap_or_default();
         let hinted = remembered.iter().filter(|tag| !named.contains(tag)).cloned().collect();
         let start = self.tick();
@@ -62,6 +63,7 @@ impl Engine {
             life,
             freshness: call.freshness,
             load: call.load,
+            many: call.many,
             step: ReadStep::Starting,
             joins: 0,
             flight: None,
@@ -97,7 +99,8 @@ impl Engine {
     /// From the start, or again after a flight that had nothing for it.
     pub(super) fn start_read(&mut self, id: OpId, now: Timestamp) {
         let Some((lane, read)) = self.reading(id) else { return };
-        let (key, load, forced) = (read.key.clone(), read.load, read.freshness == Freshness::Forced);
+        let (key, load, many) = (read.key.clone(), read.load, read.many);
+        let forced = read.freshness == Freshness::Forced;
         let Some(peer) = self.peer(lane.connection) else { return };
         if peer.endpoint.is_none() {
             self.warn_disabled(lane.request, lane.cache, lane.connection, now);
@@ -111,6 +114,8 @@ impl Engine {
         if self.may_share(id) {
             let at = (lane.connection, key, lane.cache);
             match self.flights.joinable(&at, forced, now) {
+                // The others of a call for many keys would wait with it.
+                Some(_) if many => {}
                 Some(flight)
                     if !hot || self.flights.get(flight).is_some_and(|f| f.stage != Stage::Reading) =>
                 {

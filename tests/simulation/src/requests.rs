@@ -104,6 +104,7 @@ impl World {
             lease_wait: None,
             freshness,
             load,
+            many: false,
             anchored: request.anchored,
         };
         let Some(id) = isolate.engine.begin_read(call, host) else {

@@ -1,6 +1,9 @@
 //! The dialogue, step by step.
 
+mod batches;
+mod down;
 mod marks;
+mod raw;
 mod reads;
 mod tags;
 mod world;
