@@ -6,8 +6,10 @@ import type {
   Invalidated,
   Invalidation,
   Load,
+  LoadMissing,
   LookOptions,
   Lookup,
+  ManyOptions,
   Mutated,
   MutateOptions,
   ReadOptions,
@@ -16,9 +18,11 @@ import type {
   Stored,
   WriteOptions,
 } from "./index.d.ts";
-import { checkKey, checkTargets, type Named, type Place } from "./names.ts";
-import { type CallOptions, callOptions, signalOf } from "./options.ts";
+import { Many } from "./many.ts";
+import { checkKey, checkKeys, checkTargets, type Named, type Place } from "./names.ts";
+import { type CallOptions, callOptions, manyOptions, signalOf } from "./options.ts";
 import { ReadOperation } from "./read.ts";
+import { checkCommand, commandOf, RawOperation } from "./redis.ts";
 import type { Scope } from "./scope.ts";
 import type { Session } from "./session.ts";
 import { typeName } from "./type-name.ts";
@@ -81,6 +85,54 @@ export class CacheClient implements Contract {
 
   get<T = unknown>(key: string, options?: LookOptions): Promise<T | undefined> {
     return this.#read(key, undefined, options, false, true) as Promise<T | undefined>;
+  }
+
+  getMany<T>(
+    keys: readonly string[],
+    loadMissing?: LoadMissing<T> & LoadMissing<Storable<T>>,
+    options?: ManyOptions,
+  ): Promise<Map<string, T>> {
+    return new Promise<unknown>((resolve, reject) => {
+      const named = checkKeys(keys);
+      if (typeof loadMissing !== "function" && loadMissing !== undefined) {
+        throw new TypeError(`the callback must be a function, got ${typeName(loadMissing)}`);
+      }
+      const signal = signalOf(options);
+      signal?.throwIfAborted();
+      const many = new Many({ resolve, reject }, named, loadMissing);
+      const scope = this.#session.enter();
+      const given = scope && manyOptions(scope.instance.exports, options, many.members);
+      many.members.forEach(({ key, operation }, i) => {
+        const options = given?.[i];
+        if (scope === undefined || options === undefined) operation.passThrough();
+        else this.#beginRead(scope, operation, key, options, loadMissing !== undefined, true);
+      });
+      if (signal !== undefined) many.watch(signal, (operation) => scope?.abort(operation));
+    }) as Promise<Map<string, T>>;
+  }
+
+  redis<T = unknown>(command: string, ...args: readonly (string | number)[]): Promise<T> {
+    return new Promise<unknown>((resolve, reject) => {
+      const words = [command, ...args];
+      const operation = new RawOperation({ resolve, reject }, commandOf(words));
+      const scope = this.#session.enter();
+      if (scope === undefined) {
+        operation.unavailable(this.#session.absence);
+        return;
+      }
+      const { core, exports } = scope.instance;
+      checkCommand(exports, words);
+      scope.start(operation, () =>
+        core.beginRaw(
+          scope.request,
+          this.#session.cache,
+          scope.link.id,
+          sizeOf(operation.command),
+          scope.anchor !== undefined,
+          Date.now(),
+        ),
+      );
+    }) as Promise<T>;
   }
 
   set<T>(key: string, value: T & Storable<T>, options?: WriteOptions): Promise<Stored> {
@@ -196,30 +248,42 @@ export class CacheClient implements Contract {
       if (scope === undefined) {
         operation.passThrough();
       } else {
-        const { core, exports } = scope.instance;
-        operation.exports = exports;
-        const given: CallOptions = callOptions(exports, "Read", options);
-        scope.start(operation, () =>
-          core.beginRead(
-            scope.request,
-            this.#session.cache,
-            scope.link.id,
-            this.#place.path(exports),
-            key,
-            given.tags,
-            given.ttl,
-            given.swr,
-            given.staleIfError,
-            given.leaseWait,
-            given.freshness,
-            load !== undefined,
-            scope.anchor !== undefined,
-            Date.now(),
-          ),
-        );
+        const given = callOptions(scope.instance.exports, "Read", options);
+        this.#beginRead(scope, operation, key, given, load !== undefined, false);
       }
       if (signal !== undefined) operation.watch(signal, () => scope?.abort(operation));
     });
+  }
+
+  #beginRead(
+    scope: Scope,
+    operation: ReadOperation,
+    key: string,
+    given: CallOptions,
+    load: boolean,
+    many: boolean,
+  ): void {
+    const { core, exports } = scope.instance;
+    operation.exports = exports;
+    scope.start(operation, () =>
+      core.beginRead(
+        scope.request,
+        this.#session.cache,
+        scope.link.id,
+        this.#place.path(exports),
+        key,
+        given.tags,
+        given.ttl,
+        given.swr,
+        given.staleIfError,
+        given.leaseWait,
+        given.freshness,
+        load,
+        many,
+        scope.anchor !== undefined,
+        Date.now(),
+      ),
+    );
   }
 
   /** How a write is left to the connection's next instance. */

@@ -13,6 +13,9 @@ const HOST_OPTIONS: Readonly<Record<string, string>> = {
   onEvent: "function",
 };
 
+/** Options that hold others. */
+const GROUPS: readonly string[] = ["timeout", "budget"];
+
 /** Gives the core a cache's options. Throws what is wrong with them: an Error, or a text of the core's. */
 export function giveOptions(core: Core, options: CacheOptions): void {
   if (typeof options !== "object" || options === null) throw new TypeError("options must be an object");
@@ -26,14 +29,14 @@ function give(core: Core, prefix: string, options: object): void {
     if (typeof value === "number") core.optionNumber(option, value, String(value));
     else if (typeof value === "string") core.optionText(option, value);
     else if (typeof value === "boolean") core.optionBool(option, value);
-    else if (option === "timeout" && typeof value === "object" && value !== null)
-      give(core, "timeout.", value);
+    else if (GROUPS.includes(option) && typeof value === "object" && value !== null)
+      give(core, `${option}.`, value);
     else core.optionOther(option, typeName(value));
   }
 }
 
 /** Which call options are given to. */
-export type CallName = "Read" | "Set" | "Mutate";
+export type CallName = "Read" | "Many" | "Set" | "Mutate";
 
 /** How fresh a read's value must be, as the core is told. */
 const STRICT = 1;
@@ -76,13 +79,28 @@ export function callOptions(exports: Exports, call: CallName, options: unknown):
   return given;
 }
 
+/** The options of a call for many keys, for each of them: its tags may be a function of the key. */
+export function manyOptions(
+  exports: Exports,
+  options: unknown,
+  members: readonly { readonly key: string }[],
+): CallOptions[] {
+  const tags: unknown = (options as { tags?: unknown } | undefined | null)?.tags;
+  if (typeof tags !== "function") {
+    const given = callOptions(exports, "Many", options);
+    return members.map(() => given);
+  }
+  const given = callOptions(exports, "Many", { ...(options as object), tags: undefined });
+  return members.map(({ key }) => ({ ...given, tags: checkTags((tags as (key: string) => unknown)(key), MAX_TAGS) }));
+}
+
 /** Takes an option that is no duration; `false`: it is none of them, or a bad one, of which the core says what is wrong. */
 function takeOption(given: Mutable, call: CallName, name: string, value: unknown): boolean {
   if (name === "tags") {
     given.tags = checkTags(value, MAX_TAGS);
     return true;
   }
-  if (call !== "Read") return false;
+  if (call !== "Read" && call !== "Many") return false;
   if (name === "forceFresh" && typeof value === "boolean") {
     if (value) given.freshness = FORCED;
     return true;

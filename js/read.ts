@@ -25,6 +25,8 @@ export class ReadOperation implements Operation {
   /** What the callback set in place of the option; NaN: nothing. */
   ttl = Number.NaN;
   skipped = false;
+  /** The callback has no value for the key. */
+  absent = false;
   /** The tags that the callback has declared. */
   declared: string[] | undefined;
   /** Of the instance that checks what the callback asks for; `undefined`: there is none. */
@@ -57,13 +59,7 @@ export class ReadOperation implements Operation {
   /** Ends the caller's wait when `signal` is aborted; `then` is called after. */
   watch(signal: AbortSignal, then: () => void): void {
     if (this.#settled) return;
-    const onAbort = () => {
-      if (this.#settled) return;
-      this.#settle();
-      this.#settlers.reject(signal.reason);
-      if (this.#alone) this.cancel(signal.reason);
-      then();
-    };
+    const onAbort = () => this.abort(signal.reason, then);
     // The callback has begun, and may have aborted it.
     if (signal.aborted) {
       onAbort();
@@ -71,6 +67,15 @@ export class ReadOperation implements Operation {
     }
     signal.addEventListener("abort", onAbort, { once: true });
     this.#release = () => signal.removeEventListener("abort", onAbort);
+  }
+
+  /** The caller has gone; `then` is called if it has not been answered before. */
+  abort(reason: unknown, then: () => void): void {
+    if (this.#settled) return;
+    this.#settle();
+    this.#settlers.reject(reason);
+    if (this.#alone) this.cancel(reason);
+    then();
   }
 
   /** Aborts the callback's signal. */

@@ -3,11 +3,13 @@
  * alone, and feeds back what happened. It holds the request's one timer.
  */
 
+import type { Core } from "leeward-glue";
 import { post, ReplyTooLarge } from "./http.ts";
-import type { CacheEvent, Outcome } from "./index.d.ts";
+import type { CacheEvent, ErrorKind, Outcome } from "./index.d.ts";
 import { type Instance, type Link, nextRequest } from "./isolate.ts";
 import { BackgroundOperation, type Operation } from "./operation.ts";
 import { ReadOperation } from "./read.ts";
+import { RawOperation } from "./redis.ts";
 import { encode, isFlaw, type Kind, sizeOf, textOf } from "./value.ts";
 import { MutateOperation, type Refusal, WriteOperation } from "./write.ts";
 
@@ -16,6 +18,7 @@ const MAX_WAIT = 2 ** 31 - 1;
 
 /** As the core numbers them. */
 const OUTCOMES: readonly Outcome[] = ["hit", "stale", "miss", "bypass"];
+const RAW_OUTCOMES = ["redis-error", "not-executed", "unknown-outcome", "unconfigured"] as const;
 const STATES = ["applied", "pending", "refused"] as const;
 
 const NOTHING = { keys: [], tags: [], all: false };
@@ -190,6 +193,7 @@ export class Scope {
       default:
         if (operation instanceof ReadOperation) this.#performRead(code, operation);
         else if (operation instanceof MutateOperation) this.#performMutate(code, operation);
+        else if (operation instanceof RawOperation) this.#performRaw(code, operation);
     }
   }
 
@@ -216,6 +220,22 @@ export class Scope {
     }
   }
 
+  #performRaw(code: number, operation: RawOperation): void {
+    const { core, exports } = this.instance;
+    const { Code } = exports;
+    if (code === Code.Replied) {
+      operation.replied(this.#body?.subarray(core.start(), core.end()) ?? new Uint8Array());
+    } else if (code === Code.RawFailed) {
+      operation.failed({
+        outcome: RAW_OUTCOMES[core.rawOutcome()] ?? "unknown-outcome",
+        kind: core.rawKind() as ErrorKind,
+        retryable: core.rawRetryable(),
+        word: core.rawWord(),
+        message: core.rawMessage(),
+      });
+    }
+  }
+
   /** What the effect says of an invalidation; `undefined`: it is applied. */
   #refusal(): Refusal | undefined {
     const { core } = this.instance;
@@ -234,9 +254,7 @@ export class Scope {
         operation.run({
           ended: (ok) =>
             this.#tell(operation, () =>
-              ok
-                ? core.callbackOk(id, operation.ttl, operation.skipped, operation.declared, Date.now())
-                : core.callbackErr(id, Date.now()),
+              callbackEnded(core, operation, ok),
             ),
           tags: (names) => this.#tell(operation, () => core.tags(id, names, Date.now())),
         });
@@ -304,7 +322,7 @@ export class Scope {
       if (sealed === undefined) return;
       const values = [...core.values()];
       const [head = "", ...rest] = sealed.split("\0");
-      const value = (i: number) => JSON.stringify(this.#operations.get(values[i] ?? 0)?.text?.text ?? "");
+      const value = (i: number) => insertOf(this.#operations.get(values[i] ?? 0));
       body = rest.reduce((all, part, i) => all + value(i) + part, head);
     });
     if (body === undefined) return;
@@ -388,6 +406,19 @@ export class Scope {
       Math.min(wait, MAX_WAIT),
     );
   }
+}
+
+/** What an operation puts into a batch's body: a command, or a value as a JSON text. */
+function insertOf(operation: Operation | undefined): string {
+  if (operation instanceof RawOperation) return operation.command;
+  return JSON.stringify(operation?.text?.text ?? "");
+}
+
+function callbackEnded(core: Core, operation: ReadOperation, ok: boolean): boolean {
+  const { id, ttl, skipped, declared, absent } = operation;
+  if (!ok) return core.callbackErr(id, Date.now());
+  if (absent) return core.callbackNothing(id, Date.now());
+  return core.callbackOk(id, ttl, skipped, declared, Date.now());
 }
 
 function attempt(work: () => void): boolean {

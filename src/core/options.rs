@@ -69,6 +69,7 @@ const SUBREQUESTS: (u32, u32) = (2, 10_000);
 const CONNECTIONS: (u32, u32) = (1, 1000);
 const CACHE_OPTIONS: &str = "prefix, version, ttl, swr, staleIfError, leaseWait, timeout.read, timeout.write, timeout.flight, budget.subrequests, budget.connections, url, token, onEvent, debug";
 const READ_OPTIONS: &str = "ttl, swr, staleIfError, leaseWait, tags, forceFresh, freshness, signal";
+const MANY_OPTIONS: &str = "ttl, swr, staleIfError, tags, forceFresh, freshness, signal";
 const SET_OPTIONS: &str = "ttl, swr, staleIfError, tags";
 const MUTATE_OPTIONS: &str = "timeout";
 
@@ -135,6 +136,8 @@ impl Options {
 pub enum CallKind {
     /// A read.
     Read,
+    /// A read of many keys.
+    Many,
     /// A `set`.
     Set,
     /// A `mutate`.
@@ -145,6 +148,7 @@ impl CallKind {
     const fn known(self) -> &'static str {
         match self {
             Self::Read => READ_OPTIONS,
+            Self::Many => MANY_OPTIONS,
             Self::Set => SET_OPTIONS,
             Self::Mutate => MUTATE_OPTIONS,
         }
@@ -157,14 +161,15 @@ impl CallKind {
 /// What is wrong with it.
 pub fn call_option(call: CallKind, option: &str, value: OptionValue<'_>) -> Result<Millis, OptionError> {
     match (call, option) {
-        (CallKind::Read | CallKind::Set, "ttl") => span(option, value, TTL),
-        (CallKind::Read | CallKind::Set, "swr" | "staleIfError") => span(option, value, STALE),
+        (CallKind::Read | CallKind::Many | CallKind::Set, "ttl") => span(option, value, TTL),
+        (CallKind::Read | CallKind::Many | CallKind::Set, "swr" | "staleIfError") => span(option, value, STALE),
         (CallKind::Read, "leaseWait") => span(option, value, LEASE_WAIT),
         (CallKind::Mutate, "timeout") => span(option, value, MUTATE),
         (CallKind::Read | CallKind::Set, "tags") => Err(invalid(option, value, "a list of texts")),
-        (CallKind::Read, "signal") => Err(invalid(option, value, "an AbortSignal")),
-        (CallKind::Read, "forceFresh") => Err(invalid(option, value, "true or false")),
-        (CallKind::Read, "freshness") => Err(invalid(option, value, "\"strict\"")),
+        (CallKind::Many, "tags") => Err(invalid(option, value, "a list of texts, or a function that gives one")),
+        (CallKind::Read | CallKind::Many, "signal") => Err(invalid(option, value, "an AbortSignal")),
+        (CallKind::Read | CallKind::Many, "forceFresh") => Err(invalid(option, value, "true or false")),
+        (CallKind::Read | CallKind::Many, "freshness") => Err(invalid(option, value, "\"strict\"")),
         _ => Err(OptionError::Unknown { option: shortened(option), known: call.known() }),
     }
 }

@@ -28,6 +28,7 @@ use crate::core::{
 #[repr(u32)]
 pub enum Call {
     Read = 0,
+    Many,
     Set,
     Mutate,
 }
@@ -184,6 +185,7 @@ impl Core {
 fn option_of_call(call: Call, name: &str, value: OptionValue<'_>) -> Result<f64, String> {
     let call = match call {
         Call::Read => CallKind::Read,
+        Call::Many => CallKind::Many,
         Call::Set => CallKind::Set,
         Call::Mutate => CallKind::Mutate,
     };

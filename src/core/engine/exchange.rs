@@ -379,7 +379,11 @@ impl Engine {
         let Self { peers, random, .. } = self;
         let Some(peer) = peers.get_mut(batch.connection.0 as usize) else { return };
         let change = peer.connection.succeeded(batch.attempt, pace, now, random);
-        peer.retries.succeeded(batch.repeats);
+        // One that was answered with an error again has been in vain.
+        let vain = batch.repeats && replies.iter().any(|reply| matches!(reply, Reply::Error(_)));
+        if !vain {
+            peer.retries.succeeded(batch.repeats);
+        }
         for script in Script::ALL {
             if batch.introduces.has(script) {
                 peer.connection.loaded.insert(script);
