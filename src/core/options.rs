@@ -162,11 +162,15 @@ impl CallKind {
 pub fn call_option(call: CallKind, option: &str, value: OptionValue<'_>) -> Result<Millis, OptionError> {
     match (call, option) {
         (CallKind::Read | CallKind::Many | CallKind::Set, "ttl") => span(option, value, TTL),
-        (CallKind::Read | CallKind::Many | CallKind::Set, "swr" | "staleIfError") => span(option, value, STALE),
+        (CallKind::Read | CallKind::Many | CallKind::Set, "swr" | "staleIfError") => {
+            span(option, value, STALE)
+        }
         (CallKind::Read, "leaseWait") => span(option, value, LEASE_WAIT),
         (CallKind::Mutate, "timeout") => span(option, value, MUTATE),
         (CallKind::Read | CallKind::Set, "tags") => Err(invalid(option, value, "a list of texts")),
-        (CallKind::Many, "tags") => Err(invalid(option, value, "a list of texts, or a function that gives one")),
+        (CallKind::Many, "tags") => {
+            Err(invalid(option, value, "a list of texts, or a function that gives one"))
+        }
         (CallKind::Read | CallKind::Many, "signal") => Err(invalid(option, value, "an AbortSignal")),
         (CallKind::Read | CallKind::Many, "forceFresh") => Err(invalid(option, value, "true or false")),
         (CallKind::Read | CallKind::Many, "freshness") => Err(invalid(option, value, "\"strict\"")),

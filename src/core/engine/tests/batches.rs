@@ -183,7 +183,7 @@ fn who_waits_for_a_connection_waits_no_longer_than_its_deadline_and_redis_is_not
     world.answer();
     world.invalidate(1, &["slow"]);
     let read = world.read(1, "k");
-    let raw = world.raw(1, &["INCR", "n"]);
+    let raw = world.raw(1, &["SET", "n", "1"]);
     world.pass(250.0, 1..=1, false);
     assert_eq!(world.running, [read], "past redis");
     assert_eq!(world.engine.snapshot(world.link).expect("exists").failures, 0);

@@ -9,11 +9,11 @@ use crate::core::{CacheConfig, ErrorKind, InvalidationState, Outcome, RawOutcome
 fn a_raw_command_travels_with_all_else_of_its_turn_and_its_reply_is_passed_on_as_it_is() {
     let mut world = World::new();
     let (incr, read, get) = world.turn(1, |world| {
-        (world.raw(1, &["INCR", "n"]), world.read_with(1, "k", false), world.raw(1, &["GET", "n"]))
+        (world.raw(1, &["SET", "n", "1"]), world.read_with(1, "k", false), world.raw(1, &["GET", "n"]))
     });
     world.answer();
     assert_eq!(world.sent(), (1, 3));
-    assert_eq!((world.replied[&incr].as_str(), world.replied[&get].as_str()), ("1", "\"1\""));
+    assert_eq!((world.replied[&incr].as_str(), world.replied[&get].as_str()), ("\"OK\"", "\"1\""));
     assert_eq!(world.served[&read].outcome, Outcome::Miss);
     world.assert_idle();
 }
@@ -64,13 +64,13 @@ fn a_reply_of_any_shape_harms_nobody_else() {
 #[test]
 fn one_whose_reply_is_lost_is_never_sent_again_and_its_outcome_is_unknown() {
     let mut world = World::new();
-    let raw = world.raw(1, &["INCR", "n"]);
+    let raw = world.raw(1, &["SET", "n", "1"]);
     world.lose_replies();
     assert_eq!(world.raw_failed[&raw].outcome, RawOutcome::Unknown);
     assert!(!world.raw_failed[&raw].retryable);
     world.pass(60_000.0, 1..=1, false);
     assert_eq!(world.sent(), (1, 1));
-    let hung = world.raw(2, &["INCR", "n"]);
+    let hung = world.raw(2, &["SET", "n", "1"]);
     world.pass(1_000.0, 2..=2, false);
     assert_eq!(world.raw_failed[&hung].outcome, RawOutcome::Unknown);
     world.assert_idle();
@@ -81,7 +81,7 @@ fn while_it_is_down_it_is_rejected_at_once_and_has_not_been_executed() {
     let mut world = World::new();
     world.read_with(1, "k", false);
     world.refuse();
-    let raw = world.raw(2, &["INCR", "n"]);
+    let raw = world.raw(2, &["SET", "n", "1"]);
     let error = &world.raw_failed[&raw];
     assert_eq!((error.outcome, error.kind), (RawOutcome::NotExecuted, ErrorKind::Transport));
     assert!(error.retryable);
@@ -92,11 +92,11 @@ fn while_it_is_down_it_is_rejected_at_once_and_has_not_been_executed() {
 #[test]
 fn it_may_be_the_attempt_that_others_wait_for() {
     let mut world = World::new();
-    let raw = world.raw(1, &["INCR", "n"]);
+    let raw = world.raw(1, &["SET", "n", "1"]);
     let read = world.read_with(2, "k", false);
     world.answer_all();
     assert_eq!(world.sent(), (2, 2));
-    assert_eq!((world.replied[&raw].as_str(), world.served[&read].outcome), ("1", Outcome::Miss));
+    assert_eq!((world.replied[&raw].as_str(), world.served[&read].outcome), ("\"OK\"", Outcome::Miss));
     world.assert_idle();
 }
 
