@@ -222,13 +222,15 @@ impl Engine {
             return self.answer_write(id, InvalidationState::Applied, false, &[]);
         }
         let state = if refused.is_empty() { InvalidationState::Pending } else { InvalidationState::Refused };
+        // A request that has nothing left to spend does not send it again: whoever comes next may at once.
+        let retry = if self.affords(lane, Purpose::Any, 0) { RETRY } else { Millis::ZERO };
         if let Some(peer) = self.peer_mut(lane.connection) {
             match state {
                 InvalidationState::Pending => peer.stats.invalidations_pending += 1,
                 _ => peer.stats.invalidations_refused += 1,
             }
             for key in &pending {
-                peer.journal.postpone(key, now, RETRY);
+                peer.journal.postpone(key, now, retry);
             }
         }
         if !pending.is_empty() {
