@@ -3,9 +3,20 @@ import type { CacheEvent, Connection, ReadOptions, Stats } from "leeward";
 
 /** One call of the cache. `look` is `lookup` without a callback. */
 export interface Call {
-  op: "getOrSet" | "lookup" | "look" | "get" | "set" | "delete" | "invalidate" | "expire" | "mutate";
+  op:
+    | "getOrSet"
+    | "lookup"
+    | "look"
+    | "get"
+    | "getMany"
+    | "set"
+    | "delete"
+    | "invalidate"
+    | "expire"
+    | "mutate"
+    | "redis";
   key: string;
-  /** More keys of an `invalidate`. */
+  /** More keys of an `invalidate` or a `getMany`, each of whose values is its key. */
   also?: string[];
   /** In place of keys, what an `invalidate`, an `expire` or a `mutate` is about. */
   what?: { keys?: string[]; tags?: string[]; all?: true };
@@ -13,6 +24,8 @@ export interface Call {
   namespace?: string[];
   /** More options of the call. */
   options?: Omit<ReadOptions, "ttl" | "signal"> & { timeout?: number };
+  /** Of `redis`. */
+  command?: [string, ...(string | number)[]];
   /** What `set` stores. */
   value?: unknown;
   load?: Load;
@@ -49,8 +62,11 @@ export interface Visit {
   unobserved?: boolean;
   /** In place of the worker's own env. */
   env?: Record<string, string> | null;
-  /** How `waitUntil` comes: by the handler's ctx, or from "cloudflare:workers". */
-  ctx?: "given" | "imported";
+  /**
+   * How `waitUntil` comes: by the handler's ctx, or from "cloudflare:workers". `deaf`: it keeps nothing alive, so that the request
+   * is dead once it has answered.
+   */
+  ctx?: "given" | "imported" | "deaf";
   /** The calls are made on the cache itself, not through `for`. */
   direct?: boolean;
   /** The response does not wait for the calls. */

@@ -133,6 +133,18 @@ async function perform(kept: Kept, client: Pick<Cache, "getOrSet">, call: Call):
     else if (op === "lookup") value = await cache.lookup(key, load, options);
     else if (op === "look") value = await cache.lookup(key, undefined, options);
     else if (op === "get") value = await cache.get(key, options);
+    else if (op === "getMany") {
+      const keys = [key, ...(call.also ?? [])];
+      const found = await cache.getMany(
+        keys,
+        async (missing) => {
+          await load();
+          return missing.map((key) => `value of ${key}`);
+        },
+        options,
+      );
+      value = Object.fromEntries(found);
+    } else if (op === "redis") value = await cache.redis(...(call.command ?? ["PING"]));
     else if (op === "set") value = await cache.set(key, call.value as string, options);
     else if (op === "delete") value = await cache.delete(key);
     else if (op === "expire") value = await cache.expire(what);
@@ -151,6 +163,11 @@ function describe(error: unknown, thrown: unknown): Thrown {
   const leeward = isLeewardError(error);
   const printed = JSON.stringify(error);
   return { name, message, own: error === thrown, leeward, printed, code, state, kind, retryable, keys };
+}
+
+function contextOf(visit: Visit, ctx: Context): Context | undefined {
+  if (visit.ctx === "imported") return undefined;
+  return visit.ctx === "deaf" ? { waitUntil() {} } : ctx;
 }
 
 function stateOf(visit: Visit, env: unknown): State {
@@ -224,7 +241,7 @@ export default {
     const given = visit.env === undefined ? env : visit.env;
     const client = visit.direct
       ? kept.cache
-      : kept.cache.for(given, visit.ctx === "imported" ? undefined : ctx);
+      : kept.cache.for(given, contextOf(visit, ctx));
     const calls = visit.calls.map((call) => perform(kept, client, call));
     if (visit.early) return new Response("early");
     return Response.json(await Promise.all(calls));
