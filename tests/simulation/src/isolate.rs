@@ -83,6 +83,8 @@ pub struct Isolate {
     pub kept: HashMap<String, String>,
     /// Redis refused something for good.
     pub refused: bool,
+    /// Its instance is not the first.
+    pub trapped: bool,
 }
 
 impl Isolate {
@@ -101,6 +103,7 @@ impl Isolate {
             attempt: None,
             kept: HashMap::new(),
             refused: false,
+            trapped: false,
         })
     }
 
@@ -112,6 +115,7 @@ impl Isolate {
         self.cache = cache;
         self.link = link;
         self.attempt = None;
+        self.trapped = true;
         self.promises.clear();
         for (name, record) in &self.kept {
             if !self.engine.restore(self.link, name, record, host) {

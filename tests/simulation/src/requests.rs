@@ -28,8 +28,10 @@ impl World {
         match step {
             Step::Pause(wait) => return self.queue.after(wait, Event::Step(request)),
             Step::Read { space, key, tags, freshness, load } => {
-                self.begin_read(request, space, key, tags, freshness, load);
+                self.begin_read(request, space, key, tags, freshness, load, None);
             }
+            Step::Many { space, tags } => self.begin_many(request, space, &tags),
+            Step::Raw => self.begin_raw(request),
             Step::Invalidate(aim) => self.begin_end(request, aim, false),
             Step::Expire(aim) => self.begin_end(request, aim, true),
             Step::Set { space, key, tags } => self.begin_set(request, space, key, tags),
@@ -64,6 +66,7 @@ impl World {
         }
     }
 
+    #[allow(clippy::too_many_arguments, reason = "a read has so many")]
     pub(crate) fn begin_read(
         &mut self,
         number: usize,
@@ -72,6 +75,7 @@ impl World {
         tags: Vec<&'static str>,
         freshness: Freshness,
         load: bool,
+        group: Option<usize>,
     ) {
         let Some(request) = self.requests.get(number) else { return };
         let Some(isolate) = self.isolates.get_mut(request.isolate) else { return };
@@ -104,20 +108,21 @@ impl World {
             lease_wait: None,
             freshness,
             load,
-            many: false,
+            many: group.is_some(),
             anchored: request.anchored,
         };
         let Some(id) = isolate.engine.begin_read(call, host) else {
             return self.violation(String::from("no room for a read"));
         };
         let chance = &self.plan.chance;
-        let late = if self.rng.percent(chance.late_tags) {
+        let late = if group.is_none() && self.rng.percent(chance.late_tags) {
             if self.plan.narrow { Vec::from(["s"]) } else { self.rng.some(visit::TAGS, 60) }
         } else {
             Vec::new()
         };
         let late: Vec<&'static str> = late.into_iter().filter(|tag| !tags.contains(tag)).collect();
-        let kind = Kind::Read { reader, value: None, stash: None, late, awaiting: false, began: false };
+        let kind =
+            Kind::Read { reader, value: None, stash: None, late, awaiting: false, began: false, group };
         self.add_op(number, id, kind);
     }
 

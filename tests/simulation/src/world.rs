@@ -5,11 +5,13 @@ use leeward_redis_model::{Model, Snapshot};
 
 use crate::coverage::Coverage;
 use crate::isolate::{Clock, EPOCH, Isolate};
+use crate::many::Group;
 use crate::marks::Marks;
 use crate::mutants::LuaMutant;
 use crate::oracle::Oracle;
 use crate::plan::{MS, Plan};
 use crate::queue::{Event, Queue};
+use crate::raw::Raws;
 use crate::rng::Rng;
 use crate::trace::Trace;
 use crate::values::{Moment, Values};
@@ -34,6 +36,8 @@ pub struct Verdict {
 /// The world.
 pub struct World {
     pub(crate) rng: Rng,
+    /// For what came later.
+    pub(crate) more: Rng,
     pub(crate) plan: Plan,
     pub(crate) queue: Queue,
     pub(crate) moment: Moment,
@@ -47,6 +51,8 @@ pub struct World {
     pub(crate) values: Values,
     pub(crate) oracle: Oracle,
     pub(crate) marks: Marks,
+    pub(crate) groups: Vec<Group>,
+    pub(crate) raws: Raws,
     /// What Redis held a while ago, in schedules in which it may come back.
     pub(crate) older: Option<Snapshot>,
     /// It has.
@@ -70,7 +76,9 @@ impl std::fmt::Debug for World {
 #[must_use]
 pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
     let mut rng = Rng::new(seed);
-    let plan = Plan::of(&mut rng);
+    let mut plan = Plan::of(&mut rng);
+    let mut more = Rng::new(seed ^ 0x6d61_6e79_5f61_6e64);
+    plan.extend(&mut more);
     let mut redis = Model::new(EPOCH * 1000);
     for script in scripts {
         if let Err(error) = redis.replace_script(script.original, &script.text) {
@@ -86,6 +94,7 @@ pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
     let oracle = Oracle::new(plan.config.flight.get() * MS);
     let mut world = World {
         rng,
+        more,
         plan,
         queue: Queue::default(),
         moment: 0,
@@ -99,6 +108,8 @@ pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
         values: Values::default(),
         oracle,
         marks: Marks::default(),
+        groups: Vec::new(),
+        raws: Raws::default(),
         older: None,
         rolled_back: false,
         verdict: Verdict::default(),
@@ -129,7 +140,8 @@ impl World {
             let at = self.rng.below(self.plan.span);
             let number = self.requests.len();
             let isolate = usize::try_from(self.rng.below(self.plan.isolates as u64)).unwrap_or(0);
-            let steps = visit::steps(&mut self.rng, self.plan.narrow);
+            let mut steps = visit::steps(&mut self.rng, self.plan.narrow);
+            visit::add_more(&mut steps, &mut self.more, &self.plan);
             let anchored = self.rng.percent(92);
             self.add_request(n, isolate, anchored, steps);
             self.queue.after(at, Event::Arrive(number));
@@ -183,6 +195,9 @@ impl World {
             Event::Lost(request, op, promise) => self.wake(request, op, promise, false),
             Event::ReadSource(request, op) => self.read_source(request, op),
             Event::EndCallback(request, op) => self.end_callback(request, op),
+            Event::AskMany(group) => self.ask_many(group),
+            Event::LoadMany(group) => self.load_many(group),
+            Event::EndMany(group) => self.end_many(group),
             Event::WriteSource(request, op) => self.write_source(request, op),
             Event::EndMutate(request, op) => self.end_mutate(request, op),
             Event::Execute(message, answered) => self.execute(message, answered),
