@@ -60,7 +60,13 @@ const RAW_MESSAGES: Record<NotExecuted, string> = {
 export function redisError({ outcome, kind, retryable, word, message }: Failure): RedisError {
   const said = message ?? word ?? "an error";
   const text = outcome === "redis-error" ? `redis answered: ${said}` : `${RAW_MESSAGES[outcome]} (${kind})`;
-  return branded<RedisError>(text, { name: "RedisError", code: outcome, kind, retryable, word: word ?? null });
+  return branded<RedisError>(text, {
+    name: "RedisError",
+    code: outcome,
+    kind,
+    retryable,
+    word: word ?? null,
+  });
 }
 
 function counted({ length }: readonly string[], what: string): string[] {

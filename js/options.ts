@@ -91,7 +91,10 @@ export function manyOptions(
     return members.map(() => given);
   }
   const given = callOptions(exports, "Many", { ...(options as object), tags: undefined });
-  return members.map(({ key }) => ({ ...given, tags: checkTags((tags as (key: string) => unknown)(key), MAX_TAGS) }));
+  return members.map(({ key }) => ({
+    ...given,
+    tags: checkTags((tags as (key: string) => unknown)(key), MAX_TAGS),
+  }));
 }
 
 /** Takes an option that is no duration; `false`: it is none of them, or a bad one, of which the core says what is wrong. */

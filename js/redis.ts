@@ -20,10 +20,14 @@ export function commandOf(words: readonly unknown[]): string {
   const texts = words.map((word) => {
     if (typeof word === "number" && Number.isFinite(word)) return String(word);
     if (typeof word !== "string") {
-      throw new TypeError(`an argument of ${name.slice(0, MAX_WORD)} must be a text or a finite number, got ${nameOf(word)}`);
+      throw new TypeError(
+        `an argument of ${name.slice(0, MAX_WORD)} must be a text or a finite number, got ${nameOf(word)}`,
+      );
     }
     if (!word.isWellFormed()) {
-      throw new TypeError(`an argument of ${name.slice(0, MAX_WORD)} must be well-formed Unicode, got one with a lone surrogate`);
+      throw new TypeError(
+        `an argument of ${name.slice(0, MAX_WORD)} must be well-formed Unicode, got one with a lone surrogate`,
+      );
     }
     return word;
   });

@@ -252,10 +252,7 @@ export class Scope {
     switch (code) {
       case Code.Run:
         operation.run({
-          ended: (ok) =>
-            this.#tell(operation, () =>
-              callbackEnded(core, operation, ok),
-            ),
+          ended: (ok) => this.#tell(operation, () => callbackEnded(core, operation, ok)),
           tags: (names) => this.#tell(operation, () => core.tags(id, names, Date.now())),
         });
         return;

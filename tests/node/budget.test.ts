@@ -5,7 +5,11 @@ import { cost, ofType, rejection, startStage, until } from "./stage.ts";
 test("beyond its subrequests a request runs callbacks, stores nothing, and keeps room for invalidations", async () => {
   const { client, events, gateway, other } = await withBudget({ subrequests: 8 });
   for (let n = 0; n < 7; n += 1) await client.get(`key-${n}`);
-  expect(await client.lookup("key", () => 1)).toMatchObject({ outcome: "bypass", reason: "budget", value: 1 });
+  expect(await client.lookup("key", () => 1)).toMatchObject({
+    outcome: "bypass",
+    reason: "budget",
+    value: 1,
+  });
   expect(await client.getMany(["a", "b"], () => [1, 2])).toEqual(new Map(Object.entries({ a: 1, b: 2 })));
   expect(await rejection(client.redis("PING"))).toMatchObject({ code: "not-executed", kind: "budget" });
   expect(await client.invalidate({ keys: ["key"] })).toEqual({ state: "applied" });

@@ -22,10 +22,16 @@ test.each([
   [["ECHO", 'quotes " and \n lines, ünï©ode 😀'], 'quotes " and \n lines, ünï©ode 😀'],
   [["GET", "nothing"], null],
   [["LRANGE", "nothing", 0, -1], []],
-  [["EVAL", "return {1, {2, {3, {4, {5, {6, 'six'}}}}}}", 0], [1, [2, [3, [4, [5, [6, "six"]]]]]]],
+  [
+    ["EVAL", "return {1, {2, {3, {4, {5, {6, 'six'}}}}}}", 0],
+    [1, [2, [3, [4, [5, [6, "six"]]]]]],
+  ],
   [["ECHO", 0.5], "0.5"],
   [["PING"], "PONG"],
-] as [[string, ...(string | number)[]], unknown][])("the reply comes as JSON says it: %j", async (command, reply) => {
+] as [
+  [string, ...(string | number)[]],
+  unknown,
+][])("the reply comes as JSON says it: %j", async (command, reply) => {
   const { cache } = await withCache();
   expect(await cache.redis(...command)).toEqual(reply);
 });
@@ -40,7 +46,12 @@ describe("one that fails", () => {
       cache.getOrSet("key", () => 1),
     ]);
     expect(value).toBe(1);
-    expect(failed).toMatchObject({ name: "RedisError", code: "redis-error", kind: "server", word: "WRONGTYPE" });
+    expect(failed).toMatchObject({
+      name: "RedisError",
+      code: "redis-error",
+      kind: "server",
+      word: "WRONGTYPE",
+    });
     expect(failed).toMatchObject({ retryable: false, message: "redis answered: WRONGTYPE" });
     expect(isLeewardError(failed)).toBe(true);
     expect(cache.connection).toMatchObject({ state: "ready", failures: 0 });
@@ -50,7 +61,10 @@ describe("one that fails", () => {
     const { cache } = await withCache();
     for (const word of ["LOADING", "NOAUTH", "OOM"]) {
       const script = `return redis.error_reply('${word} says the user')`;
-      const [failed, found] = await Promise.all([rejection(cache.redis("EVAL", script, 0)), cache.lookup("key")]);
+      const [failed, found] = await Promise.all([
+        rejection(cache.redis("EVAL", script, 0)),
+        cache.lookup("key"),
+      ]);
       expect(failed).toMatchObject({ code: "redis-error", word });
       expect(found.outcome).toBe("miss");
     }

@@ -76,7 +76,9 @@ describe.each(RUNTIMES)("a request that loads many keys, $name", (runtime) => {
   test("may lose its client while its callback runs: those who have joined it are answered", async () => {
     const { isolate, settled } = await startStage(runtime, { flags: ["enable_request_signal"] });
     await isolate.call({ op: "get", key: "connect" }, { options: PATIENT });
-    const many = isolate.send("/", { calls: [{ op: "getMany", key: "a", also: ["b"], load: { gate: "go" } }] });
+    const many = isolate.send("/", {
+      calls: [{ op: "getMany", key: "a", also: ["b"], load: { gate: "go" } }],
+    });
     await isolate.until(({ books }) => books.a?.waiting === 1);
     const joined = together(20, (i) =>
       isolate.call({ op: "getOrSet", key: i % 2 === 0 ? "a" : "b", load: { gate: "go", value: "own" } }),

@@ -239,9 +239,7 @@ export default {
     });
     const kept = keptOf(visit);
     const given = visit.env === undefined ? env : visit.env;
-    const client = visit.direct
-      ? kept.cache
-      : kept.cache.for(given, contextOf(visit, ctx));
+    const client = visit.direct ? kept.cache : kept.cache.for(given, contextOf(visit, ctx));
     const calls = visit.calls.map((call) => perform(kept, client, call));
     if (visit.early) return new Response("early");
     return Response.json(await Promise.all(calls));
