@@ -12,13 +12,11 @@ const MAX_MARKS = 64;
 export const drop: Script = {
   name: "drop",
   source,
-  written: "e88feefabed687793a182f36cb2a7fda8f13a70f",
+  written: "9515da7d261be8203e34b898d2a9a7cb17675866",
   run(redis, [key = ""], [add = "", life, remove = ""]) {
     const now = milliseconds(redis.now);
     const held = textOf(redis.pcall(["HGET", key, "m"]));
-    const marks: Mark[] = marksIn(held).filter(
-      ({ token, till }) => till > now && token !== add && token !== remove,
-    );
+    const marks: Mark[] = marksIn(held, now).filter(({ token }) => token !== add && token !== remove);
     let added = 1;
     if (add !== "" && marks.length < MAX_MARKS) marks.push({ token: add, till: now + number(life) });
     else if (add !== "") added = 0;

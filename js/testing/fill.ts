@@ -12,7 +12,7 @@ const MAX_BUILDS = 3;
 export const fill: Script = {
   name: "fill",
   source,
-  written: "5ea4acac4ee07c2d6004971256d5bc68b776e660",
+  written: "d17ec5a5ebbfa847d4118b9fab5de9239865f0de",
   run(redis, keys, args) {
     const [build = "", stampsText, namespaces = "", tags = "", ttl = "", swr = "", error = "", about = ""] =
       args;

@@ -7,6 +7,11 @@ import { Failure, type Reply } from "./reply.ts";
 import { fieldsOf, type Script, type Scripting, stamp, textOf } from "./script.ts";
 
 const MARKER = "lw2";
+/** What is no stamp, or no header, of ours is none. */
+const STAMP = /^[0-9A-Za-z.]+@[0-9]+\.[0-9]+$/;
+const MAX_STAMP = 128;
+const MAX_HEADER = 262_144;
+const MAX_TAGS = 128;
 
 type Fields = readonly (string | null)[];
 
@@ -21,7 +26,7 @@ interface Judgement {
 export const read: Script = {
   name: "read",
   source,
-  written: "eaadc3ef99643d4034d44025f45d1a169ee1097f",
+  written: "de81735e50e2b875eb669a2bb14c02a20a575060",
   run(redis, keys, args) {
     const [nonce = "", build = "", keep = "", , , , token = "", leastLife, want] = args;
     const [key = ""] = keys;
@@ -35,7 +40,7 @@ export const read: Script = {
     const hashes = look(redis, keys, build);
     const marked = hashes.some((fields) => isMarked(fields[2], now));
     const header = hashes[0]?.[3] ?? null;
-    const parts = words(header);
+    const parts = header !== null && header.length <= MAX_HEADER ? words(header) : [];
     const { valid, fresh, unnamed } = judge(keys, args, hashes, parts, marked, now);
     if (valid && unnamed) return [MARKER, now, "tags", "", 0, header];
 
@@ -73,9 +78,16 @@ function end(redis: Scripting, key: string): void {
 function look(redis: Scripting, keys: readonly string[], build: string): Fields[] {
   return keys.map((key, index) => {
     const own = ["HMGET", key, "g", "x", "m", `h:${build}`, `l:${build}`];
-    if (index === 0) return fieldsOf(redis.call(own, "redis.call('HMGET', key, 'g'"));
-    return fieldsOf(redis.call(["HMGET", key, "v", "x", "m"], "redis.call('HMGET', key, 'v'"));
+    const [id, half, ...rest] =
+      index === 0
+        ? fieldsOf(redis.call(own, "redis.call('HMGET', key, 'g'"))
+        : fieldsOf(redis.call(["HMGET", key, "v", "x", "m"], "redis.call('HMGET', key, 'v'"));
+    return [ours(id), ours(half), ...rest];
   });
+}
+
+function ours(id: string | null | undefined): string | null {
+  return typeof id === "string" && id.length <= MAX_STAMP && STAMP.test(id) ? id : null;
 }
 
 /** Whether the entry is valid, and fresh; whether it carries tags that were not named. */
@@ -90,7 +102,8 @@ function judge(
   const [namespaces, required, prefix = ""] = [number(args[3]), number(args[4]), args[5]];
   const place = new Map(keys.map((key, index) => [key, index]));
   place.delete(keys[0] ?? "");
-  const whole = parts.length >= 10 + 3 * namespaces && (parts.length - 10) % 3 === 0;
+  const carried = (parts.length - 10) / 3 - namespaces;
+  const whole = carried >= 0 && carried <= MAX_TAGS && Number.isInteger(carried);
   const named = parts[0] === "2" && parts[1] === hashes[0]?.[0] && number(parts[9]) === namespaces;
   let valid = whole && named && !marked;
   let fresh = parts[2] === hashes[0]?.[1] && Math.abs(now - numberOr0(parts[3])) < numberOr0(parts[4]);

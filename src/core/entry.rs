@@ -11,6 +11,11 @@ use alloc::vec::Vec;
 
 use super::time::Millis;
 
+/// The longest header that is one, in bytes, and the most tags in it: the scripts know them, too. A read names at most half of
+/// the tags, its callback as many.
+pub(crate) const MAX_HEADER: usize = 256 << 10;
+const MAX_TAGS: usize = 128;
+
 /// What the body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueKind {
@@ -103,7 +108,7 @@ impl Header {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut words = text.split(' ');
-        if words.next() != Some("2") {
+        if text.len() > MAX_HEADER || words.next() != Some("2") {
             return None;
         }
         let mut word = || words.next().filter(|word| !word.is_empty());
@@ -120,6 +125,8 @@ impl Header {
             let stamp = Stamp { version: String::from(word()?), soft: String::from(word()?) };
             if stamps.len() <= namespaces {
                 stamps.push(stamp);
+            } else if tags.len() == MAX_TAGS {
+                return None;
             } else {
                 tags.push((String::from(name), stamp));
             }
@@ -187,6 +194,16 @@ mod tests {
         ] {
             assert_eq!(Header::parse(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_header_is_bounded() {
+        let header = |tags: usize, name: &str| {
+            Header::parse(&format!("2 g x 1 1 0 0 j 1 0{}", format!(" {name} v x").repeat(tags)))
+        };
+        assert_eq!(header(MAX_TAGS, "tag").map(|header| header.tags.len()), Some(MAX_TAGS));
+        assert_eq!(header(MAX_TAGS + 1, "tag"), None);
+        assert_eq!(header(1, &"x".repeat(MAX_HEADER)), None);
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl Tagged {
         let bytes: usize = tags.iter().map(Key::len).sum();
         let known = self.tags.remove(&key.hash()).unwrap_or_default();
         self.bytes = self.bytes.saturating_sub(known.iter().map(Key::len).sum());
-        if tags.is_empty() {
+        if tags.is_empty() || bytes > MAX_BYTES {
             return;
         }
         if self.tags.len() >= MAX_KEYS || self.bytes + bytes > MAX_BYTES {
@@ -57,6 +57,14 @@ mod tests {
         tagged.learn(&key, Vec::new());
         assert!(tagged.of(&key).is_empty());
         assert_eq!(tagged.bytes, 0);
+    }
+
+    #[test]
+    fn too_many_at_once_are_not_remembered() {
+        let mut tagged = Tagged::default();
+        let key = Key::entry("p", "", "k");
+        tagged.learn(&key, Vec::from([Key::tag("p", "", &"x".repeat(MAX_BYTES))]));
+        assert!(tagged.of(&key).is_empty() && tagged.bytes == 0);
     }
 
     #[test]

@@ -32,6 +32,8 @@ async function stored(): Promise<Cache> {
   return cache;
 }
 
+const tags = (count: number) => Array.from({ length: count }, (_, i) => ` t${i} v x`).join("");
+
 /** Reads as handlers do, some with the tag and some without; gives what they got. */
 async function ask(cache: Cache, times: number): Promise<unknown[]> {
   const values: unknown[] = [];
@@ -105,8 +107,22 @@ describe("an entry is healed by the next fill", () => {
     "with a tag that there is not": (entry) => write(HASH, "h:", `${entry["h:"]} forged v x`),
     "with a tag that is no name": (entry) => write(HASH, "h:", `${entry["h:"]} a:%3A:leeward:k::other v x`),
     "with its tag twice, under two versions": (entry) => write(HASH, "h:", `${entry["h:"]} tag v x`),
-    "with a thousand tags": (entry) =>
-      write(HASH, "h:", `${entry["h:"]}${Array.from({ length: 1000 }, (_, i) => ` t${i} v x`).join("")}`),
+    "with 128 tags that there are not": (entry) => write(HASH, "h:", `${entry["h:"]}${tags(127)}`),
+    "with a thousand tags": (entry) => write(HASH, "h:", `${entry["h:"]}${tags(1000)}`),
+    "with a hundred thousand tags": (entry) => write(HASH, "h:", `${entry["h:"]}${tags(100_000)}`),
+    "with a tag of 1 MB": (entry) => write(HASH, "h:", `${entry["h:"]} ${"t".repeat(1e6)} v x`),
+    "with a header of 12 MB": () => write(HASH, "h:", "2 ".repeat(6e6)),
+    "with a header of 12 MB, in one word": (entry) => write(HASH, "h:", entry["h:"] + "x".repeat(12e6)),
+    "with a generation of two words": () => write(HASH, "g", "a b"),
+    "with an empty generation": () => write(HASH, "g", ""),
+    "with a generation of 12 MB": () => write(HASH, "g", "g".repeat(12e6)),
+    "with a generation of 12 MB in our form": () => write(HASH, "g", `${"9".repeat(12e6)}@1.1`),
+    "with a generation of control characters": () => write(HASH, "g", '"\\\u0000\n'),
+    "with the sign of a generation that could not be made": () => write(HASH, "g", "-"),
+    "with a soft half of two words": () => write(HASH, "x", "a b"),
+    "under a namespace's version of two words": () => write(SPACE, "v", "a b"),
+    "under a tag's version of two words": () => write(TAG, "v", "a b"),
+    "under a tag's version of 12 MB": () => write(TAG, "v", "v".repeat(12e6)),
     "with more namespaces than it lies in": (entry) =>
       write(HASH, "h:", (entry["h:"] ?? "").replace(" 1 - ", " 2 - ")),
     "with fields of builds that there are not": () =>
@@ -116,6 +132,12 @@ describe("an entry is healed by the next fill", () => {
       write(HASH, "l:", `forged ${"9".repeat(400)}`, "g", "forged@1.1"),
     "with marks that are none": () => write(HASH, "m", "forged forged forged"),
     "with marks that have run out": () => write(HASH, "m", " forged 5".repeat(1000)),
+    "with a mark that never ends": () => write(HASH, "m", "forged 99999999999999"),
+    "with a mark of too many digits": () => write(HASH, "m", `forged ${"9".repeat(26)}`),
+    "with a mark of infinitely many": () => write(HASH, "m", `forged ${"9".repeat(400)}`),
+    "with more marks than there may be": () =>
+      write(HASH, "m", ` forged ${Date.now() + 60_000}`.repeat(1000)),
+    "under a namespace's mark that never ends": () => write(SPACE, "m", "forged 99999999999999"),
   };
 
   test.for(Object.keys(CASES))("%s", async (name) => {
@@ -129,13 +151,6 @@ describe("an entry is healed by the next fill", () => {
 
 describe("what cannot be stored over costs only the cache, until an invalidation ends it", () => {
   const CASES: Record<string, () => Promise<unknown>> = {
-    "a generation of two words": () => write(HASH, "g", "a b"),
-    "an empty generation": () => write(HASH, "g", ""),
-    "a generation with control characters": () => write(HASH, "g", '"\\\u0000\n'),
-    "the sign of a generation that could not be made": () => write(HASH, "g", "-"),
-    "a soft half of two words": () => write(HASH, "x", "a b"),
-    "a namespace's version of two words": () => write(SPACE, "v", "a b"),
-    "a tag's version of two words": () => write(TAG, "v", "a b"),
     "a text in place of the entry": () => stage.redis.command("SET", HASH, "forged"),
     "a text in place of the tag": () => stage.redis.command("SET", TAG, "forged"),
     "a text in place of the namespace": () => stage.redis.command("SET", SPACE, "forged"),
@@ -154,10 +169,24 @@ describe("what cannot be stored over costs only the cache, until an invalidation
     });
   });
 
-  test("marks that never end: the callback runs", async () => {
+  test("a mark as a mutate's: the callback runs, until its end, or that of 10 minutes", async () => {
     const cache = await stored();
-    await write(HASH, "m", "forged 99999999999999");
+    await write(HASH, "m", `forged ${Date.now() + 590_000}`);
     expect(await ask(cache, 4)).toEqual(["own", "own", "own", "own"]);
+    await write(HASH, "m", `forged ${Date.now() + 660_000}`);
+    expect(await ask(cache, 4)).toEqual(["stored", "stored", "stored", "stored"]);
+  });
+
+  test.for([
+    "forged 99999999999999",
+    `forged ${"9".repeat(26)}`,
+  ])("a mark until %s: an invalidation is applied, and takes it away", async (mark) => {
+    const cache = await stored();
+    for (const hash of [HASH, TAG, SPACE]) await write(hash, "m", mark);
+    expect(await cache.invalidate({ keys: ["key"], tags: ["tag"], all: true })).toEqual({
+      state: "applied",
+    });
+    for (const hash of [HASH, TAG, SPACE]) expect(await stage.redis.command("EXISTS", hash)).toBe(0);
   });
 });
 

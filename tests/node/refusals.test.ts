@@ -120,6 +120,17 @@ describe("whose token may run no scripts", () => {
     onTestFinished(async () => void (await stage.redis.command("ACL", "SETUSER", "default", "+@all")));
   };
 
+  test("fields of many megabytes cost the cache of their key, and no instance", async () => {
+    const { cache, events } = stage.cache();
+    for (const key of ["header", "generation", "other"]) await cache.set(key, "stored");
+    await stage.redis.command("HSET", "leeward:k::header", "h:", `2 ${"x".repeat(12e6)}`);
+    await stage.redis.command("HSET", "leeward:k::generation", "g", "x".repeat(12e6));
+    await forbid();
+    for (const key of ["header", "generation"]) expect(await cache.getOrSet(key, () => "own")).toBe("own");
+    expect(await cache.get("other")).toBe("stored");
+    expect(ofType(events, "warning")).toMatchObject([{ code: "scripts-refused" }]);
+  });
+
   test("what is stored is served plainly, invalidations are applied by other commands, nothing is stored", async () => {
     const { cache, events } = stage.cache();
     await cache.set("key", "stored", { tags: ["tag"] });

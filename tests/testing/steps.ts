@@ -29,6 +29,7 @@ const FIELDS = ["g", "x", "v", "m", "h:b1", "b:b1", "l:b1", "h:b2", "b:b2", "h:b
 const DAMAGE = [
   ...["", "damage", "2", "2 g", "m 99999999999999", "m 99999999999999 n 1", "t 99999999999999"],
   ...["2 x y 1 2 3 4 v 5 1 - a b", "1790000000000 a b 5 ", "2 - - 1 60000 0 0 v", "a\u00a0b 99999999999999"],
+  ...["a.b@1.2", "a.b@1.2 ", `${"a".repeat(124)}@1.2`, `${"a".repeat(125)}@1.2`],
 ];
 /** Commands that are wrong, or whose errors are all that is of interest. */
 const ODD: readonly (readonly string[])[] = [

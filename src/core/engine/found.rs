@@ -5,11 +5,17 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::malformed;
-use crate::core::entry::{Header, Stamp, stamps};
+use crate::core::entry::{Header, MAX_HEADER, Stamp, stamps};
 use crate::core::error::Failure;
 use crate::core::redis::reply::{self, Encoding, Reply};
 use crate::core::redis::script::MARKER;
 use crate::core::time::Millis;
+
+/// A text of a reply that is longer holds nothing that this code has written, whichever way it is encoded.
+const MAX_TEXT: usize = 2 * MAX_HEADER;
+/// A list of marks that is longer is none, nor is a mark that ends later than so many ms from now: the scripts know both, too.
+const MAX_MARKS: usize = 16 << 10;
+const MAX_MARK: u64 = 600_000;
 
 /// What there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +93,9 @@ impl Found {
             return Err(wrong());
         };
         let encoding = reply::says(body, marker, MARKER).ok_or_else(wrong)?;
-        let word = |place: &Range<usize>| reply::text(body, place, encoding);
+        let word = |place: &Range<usize>| {
+            if place.len() > MAX_TEXT { None } else { reply::text(body, place, encoding) }
+        };
         let state = word(state).and_then(|state| State::of(&state)).ok_or_else(wrong)?;
         let made = word(made).ok_or_else(wrong)?;
         let stamps = if made.is_empty() { Vec::new() } else { stamps(&made, count).ok_or_else(wrong)? };
@@ -154,7 +162,9 @@ impl Found {
                 place = Some(at.clone());
             }
             let text = |reply: &Reply| match reply {
-                Reply::Text(at) => reply::text(body, at, encoding).map(|text| text.into_owned()),
+                Reply::Text(at) if at.len() <= MAX_TEXT => {
+                    reply::text(body, at, encoding).map(|text| text.into_owned())
+                }
                 _ => None,
             };
             rows.push(fields.iter().take(4).map(text).collect());
@@ -202,7 +212,8 @@ impl Found {
 
 /// Whether one of the marks lives: `<token> <until> ...`.
 fn is_alive(marks: &str, now: u64) -> bool {
-    marks.split(' ').skip(1).step_by(2).any(|till| till.parse().is_ok_and(|till: u64| till > now))
+    let lives = |till: &str| till.parse().is_ok_and(|till: u64| till > now && till - now <= MAX_MARK);
+    marks.len() <= MAX_MARKS && marks.split(' ').skip(1).step_by(2).any(lives)
 }
 
 #[cfg(test)]
@@ -231,6 +242,8 @@ mod tests {
         assert_eq!(plain(entry, r#"["v","new",null]"#, 1, &["a"]), State::Stale);
         assert_eq!(plain(entry, r#"["v","vx","t 5251"]"#, 1, &["a"]), State::Marked);
         assert_eq!(plain(entry, r#"["v","vx","t 5250"]"#, 1, &["a"]), State::Fresh);
+        assert_eq!(plain(entry, r#"["v","vx","t 605250"]"#, 1, &["a"]), State::Marked);
+        assert_eq!(plain(entry, r#"["v","vx","t 605251"]"#, 1, &["a"]), State::Fresh, "forged");
         let old = r#"["g","x",null,"2 g x 4900 300 100 0 j 1 1 - n nx a v vx","1"]"#;
         assert_eq!(plain(old, tag, 1, &["a"]), State::Stale);
         let other = r#"["h","x",null,"2 g x 5000 300 100 0 j 1 1 - n nx a v vx","1"]"#;

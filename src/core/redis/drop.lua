@@ -1,7 +1,7 @@
 -- drop KEYS[1]: the hash of an entry, a tag or a namespace
 -- ARGV: mark to add ('' for none), its life (ms), mark to remove ('' for none)
 -- To invalidate is to delete: the next read makes a new generation or version, so that this can be repeated at will. Marks
--- that live stay. 1: done. 0: done, but the mark could not be added.
+-- that live stay, those that read would not heed do not. 1: done. 0: done, but the mark could not be added.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local marks, last = {}, 0
@@ -10,9 +10,10 @@ local function keep(token, till)
   last = math.max(last, till)
 end
 local held = redis.pcall('HGET', KEYS[1], 'm')
-if type(held) == 'string' then
+if type(held) == 'string' and #held <= 16384 then
   for token, till in string.gmatch(held, '(%S+) (%d+)') do
-    if tonumber(till) > now and token ~= ARGV[1] and token ~= ARGV[3] then
+    local left = tonumber(till) - now
+    if left > 0 and left <= 600000 and token ~= ARGV[1] and token ~= ARGV[3] then
       keep(token, tonumber(till))
     end
   end

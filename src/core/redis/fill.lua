@@ -3,6 +3,7 @@
 --       stale-if-error (ms), kind and cost, body, nonce ('' for a read's fill)
 -- 'OK' (a set: the new generation): stored. 'overtaken': a generation or version is not the one that was read. 'marked': a mutate is running.
 -- With a nonce it is a set's: all that was stored ends in the same step, under a new generation, also when it is refused.
+-- Marks that read would not heed are none.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local build, namespaces, set = ARGV[1], tonumber(ARGV[3]), ARGV[10] ~= ''
@@ -15,9 +16,12 @@ local verdict = 'OK'
 for i, key in ipairs(KEYS) do
   -- What holds something else gives an error, and no version.
   local fields = redis.pcall('HMGET', key, i == 1 and 'g' or 'v', 'm')
-  for till in string.gmatch(fields[2] or '', '%S+ (%d+)') do
-    if tonumber(till) > now then
-      verdict = 'marked'
+  if fields[2] and #fields[2] <= 16384 then
+    for till in string.gmatch(fields[2], '%S+ (%d+)') do
+      local left = tonumber(till) - now
+      if left > 0 and left <= 600000 then
+        verdict = 'marked'
+      end
     end
   end
   if fields[1] ~= stamps[2 * i - 1] then

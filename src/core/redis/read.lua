@@ -7,11 +7,17 @@
 -- 'tags': the entry may be valid, but carries tags that are not among KEYS (header, no body).
 -- Stamps are what a fill must name, two for each of KEYS; '-' is one that could not be made (out of memory).
 -- Lease: how long another one has it (ms); 0: nobody else does.
+-- What these scripts would not write is none: stamps of another form or over 128 bytes, headers over 256 KiB or with over 128 tags,
+-- lists of marks over 16 KiB, marks more than 10 minutes ahead.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local stamp = ARGV[1] .. '@' .. time[1] .. '.' .. time[2]
 local build, namespaces, required = ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
 local marked = false
+
+local function ours(id)
+  return id and #id <= 128 and string.find(id, '^[%w.]+@%d+%.%d+$') and id
+end
 
 if ARGV[9] == 'release' then
   local lease = redis.call('HGET', KEYS[1], 'l:' .. build)
@@ -38,18 +44,25 @@ for i, key in ipairs(KEYS) do
     place[key] = i
   end
   hashes[i] = fields
-  for till in string.gmatch(fields[3] or '', '%S+ (%d+)') do
-    marked = marked or tonumber(till) > now
+  if fields[3] and #fields[3] <= 16384 then
+    for till in string.gmatch(fields[3], '%S+ (%d+)') do
+      local left = tonumber(till) - now
+      marked = marked or (left > 0 and left <= 600000)
+    end
   end
+  fields[1], fields[2] = ours(fields[1]), ours(fields[2])
 end
 
 -- Whether the entry is valid, and fresh; which tags it carries that were not named.
 local header = hashes[1][4]
 local words, unnamed = {}, false
-for word in string.gmatch(header or '', '%S+') do
-  words[#words + 1] = word
+if header and #header <= 262144 then
+  for word in string.gmatch(header, '%S+') do
+    words[#words + 1] = word
+  end
 end
-local whole = #words >= 10 + 3 * namespaces and (#words - 10) % 3 == 0
+local tags = (#words - 10) / 3 - namespaces
+local whole = tags >= 0 and tags <= 128 and tags % 1 == 0
 local valid = whole and words[1] == '2' and words[2] == hashes[1][1] and tonumber(words[10]) == namespaces and not marked
 local age = math.abs(now - (tonumber(words[4]) or 0))
 local fresh = words[3] == hashes[1][2] and age < (tonumber(words[5]) or 0)

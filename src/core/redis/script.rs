@@ -53,12 +53,12 @@ impl Script {
     #[must_use]
     pub const fn sha(self, dialect: Dialect) -> &'static str {
         match (self, dialect) {
-            (Self::Read, Dialect::Redis) => "eaadc3ef99643d4034d44025f45d1a169ee1097f",
-            (Self::Read, Dialect::Upstash) => "09888cc18a700c8dbed77233c3589796ae75d043",
-            (Self::Fill, Dialect::Redis) => "5ea4acac4ee07c2d6004971256d5bc68b776e660",
-            (Self::Fill, Dialect::Upstash) => "e3fdeeec87bb6c55403a7ecaf2a7e493d77d838f",
-            (Self::Drop, Dialect::Redis) => "e88feefabed687793a182f36cb2a7fda8f13a70f",
-            (Self::Drop, Dialect::Upstash) => "5d8dba4ff7db7caaefc32f27bdc05864e9a0cb3f",
+            (Self::Read, Dialect::Redis) => "de81735e50e2b875eb669a2bb14c02a20a575060",
+            (Self::Read, Dialect::Upstash) => "97029af73d62fcdd3c1627ed0953ede7df2b16ee",
+            (Self::Fill, Dialect::Redis) => "d17ec5a5ebbfa847d4118b9fab5de9239865f0de",
+            (Self::Fill, Dialect::Upstash) => "ca7fb203f31f5f7b1b648a38f8be96e39332d960",
+            (Self::Drop, Dialect::Redis) => "9515da7d261be8203e34b898d2a9a7cb17675866",
+            (Self::Drop, Dialect::Upstash) => "90be3056a203711a8d8fa6d1277cd34ea042a4f1",
         }
     }
 }

@@ -10,19 +10,19 @@ pub const MUTANTS: &[Mutant] = &[
             (
                 "redis/read.lua",
                 "local stamp = ARGV[1] .. '@' .. time[1] .. '.' .. time[2]",
-                "local stamp = '1'",
+                "local stamp = '1@0.0'",
             ),
             (
                 "redis/fill.lua",
                 "generation = ARGV[10] .. '@' .. time[1] .. '.' .. time[2]",
-                "generation = '1'",
+                "generation = '1@0.0'",
             ),
         ],
         seed: 7,
     },
     Mutant {
         name: "nonce without Redis TIME",
-        edits: &[("redis/read.lua", "ARGV[1] .. '@' .. time[1] .. '.' .. time[2]", "ARGV[1]")],
+        edits: &[("redis/read.lua", "ARGV[1] .. '@' .. time[1] .. '.' .. time[2]", "ARGV[1] .. '@0.0'")],
         seed: 2_001,
     },
     Mutant {
@@ -156,7 +156,11 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "drop deletes marks",
-        edits: &[("redis/drop.lua", "    if tonumber(till) > now and token", "    if false and token")],
+        edits: &[(
+            "redis/drop.lua",
+            "    if left > 0 and left <= 600000 and token",
+            "    if false and token",
+        )],
         seed: 3,
     },
     Mutant {
@@ -449,8 +453,12 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "marks are not looked at",
         edits: &[
-            ("redis/read.lua", "    marked = marked or tonumber(till) > now", "    marked = false"),
-            ("redis/fill.lua", "      verdict = 'marked'", "      verdict = verdict"),
+            (
+                "redis/read.lua",
+                "      marked = marked or (left > 0 and left <= 600000)",
+                "      marked = false",
+            ),
+            ("redis/fill.lua", "        verdict = 'marked'", "        verdict = verdict"),
         ],
         seed: 1_137,
     },

@@ -44,7 +44,7 @@ fn while_a_mutate_runs_nothing_is_served_or_stored_and_nobody_waits() {
 #[test]
 fn a_mark_of_another_isolate_frees_all_who_wait_for_the_key() {
     let mut world = World::new();
-    world.redis.execute(&["HSET", "leeward:k::k", "m", "someone 9000000"]);
+    world.redis.execute(&["HSET", "leeward:k::k", "m", "someone 1300000"]);
     let leader = world.read(1, "k");
     let follower = world.read(2, "k");
     world.answer();

@@ -14,7 +14,7 @@ const BUILDS: [&str; 5] = ["b1", "b2", "b3", "b4", "b5"];
 const FIELDS: [&str; 12] =
     ["g", "x", "v", "m", "h:b1", "b:b1", "l:b1", "h:b2", "b:b2", "h:b3", "none", "h:b4"];
 /// Values with which someone else might have overwritten a field.
-const DAMAGE: [&str; 10] = [
+const DAMAGE: [&str; 12] = [
     "",
     "damage",
     "2",
@@ -25,6 +25,8 @@ const DAMAGE: [&str; 10] = [
     "2 x y 1 2 3 4 v 5 1 - a b",
     "1790000000000 a b 5 ",
     "2 - - 1 60000 0 0 v",
+    "a.b@1.2",
+    "a.b@1.2 ",
 ];
 /// Small scripts for what Leeward's own do not do: conversions, errors, the rules on memory.
 const SNIPPETS: [&str; 58] = [
