@@ -1,9 +1,9 @@
 //! The retry budget: how often what was sent in vain is sent again, in proportion to what succeeds.
 //!
 //! A bucket of tokens, as gRPC's retry throttling and the AWS SDKs have it: each exchange that repeats something takes one, and
-//! gives it back if it is answered; other exchanges that are answered earn a little. So a Redis that is restarted is asked again
-//! at once, and one that answers badly gets no more requests because of that. It bounds repetitions alone: what is sent for the
-//! first time never asks, and what is put off is not lost.
+//! gives it back if that succeeds; other exchanges that are answered earn a little. So a Redis that is back gets all that is
+//! pending at once, and one that answers badly gets no more requests because of that. It bounds repetitions alone: what is sent
+//! for the first time never asks, and what is put off is not lost.
 
 use super::time::{Millis, Timestamp};
 

@@ -122,9 +122,7 @@ impl Engine {
             // Nobody waits for this one by itself: what it did not do, it leaves to a replay.
             Reply::Error(_) if !wanted => KeyState::Open,
             Reply::Error(CommandError::NoScript | CommandError::ScriptFlag)
-                if !drop.resent
-                    && self.affords(lane, Purpose::Invalidation, 0)
-                    && self.may_repeat(lane, now) =>
+                if !drop.resent && self.affords(lane, Purpose::Invalidation, 0) =>
             {
                 drop.resent = true;
                 return self.send_drop(lane, None, drop);

@@ -137,9 +137,7 @@ impl Engine {
                 self.conclude_fill(id, Stage::Stored, None, now);
             }
             Reply::Error(CommandError::NoScript | CommandError::ScriptFlag)
-                if !resent
-                    && self.affords(lane, Purpose::Any, encoded.size)
-                    && self.may_repeat(lane, now) =>
+                if !resent && self.affords(lane, Purpose::Any, encoded.size) =>
             {
                 if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
                     read.resent = true;

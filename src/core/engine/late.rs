@@ -110,13 +110,7 @@ impl Engine {
         }
         if matches!(reply, Reply::Error(CommandError::NoScript | CommandError::ScriptFlag)) && !read.resent {
             read.resent = true;
-            let Some(lane) = self.ops.get(&id).map(Op::lane) else { return };
-            if !self.may_repeat(lane, now) {
-                return self.versions_known(id, ticket);
-            }
-            if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
-                read.versions.retain(|asked| asked.ticket != ticket);
-            }
+            read.versions.retain(|asked| asked.ticket != ticket);
             return self.ask_versions(id, now);
         }
         let before = 1 + read.spaces.len();

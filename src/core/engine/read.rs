@@ -223,9 +223,7 @@ impl Engine {
         let deadline = self.ops.get(&id).and_then(|op| op.due).unwrap_or(now);
         if let Reply::Error(error) = reply {
             let again = match error {
-                CommandError::NoScript | CommandError::ScriptFlag
-                    if !resent && self.may_repeat(lane, now) =>
-                {
+                CommandError::NoScript | CommandError::ScriptFlag if !resent => {
                     if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
                         read.resent = true;
                     }

@@ -53,7 +53,7 @@ impl Engine {
         let Some(set) = self.set_mut(id) else { return };
         if matches!(reply, Reply::Error(CommandError::NoScript | CommandError::ScriptFlag)) && !set.resent {
             set.resent = true;
-            if self.affords(lane, Purpose::Invalidation, 0) && self.may_repeat(lane, now) {
+            if self.affords(lane, Purpose::Invalidation, 0) {
                 return self.send_renewal(id, None);
             }
             return self.command_settled(id, now);
@@ -133,7 +133,7 @@ impl Engine {
         if matches!(reply, Reply::Error(CommandError::NoScript | CommandError::ScriptFlag)) && !set.resent {
             set.resent = true;
             let size = set.encoded.size;
-            if self.affords(lane, Purpose::Invalidation, size) && self.may_repeat(lane, now) {
+            if self.affords(lane, Purpose::Invalidation, size) {
                 return self.send_set_fill(id, None, now);
             }
             return self.set_failed(id, now);

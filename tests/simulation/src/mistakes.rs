@@ -499,11 +499,6 @@ pub const MUTANTS: &[Mutant] = &[
         seed: 0,
     },
     Mutant {
-        name: "a raw command that is told as not executed stays in its batch",
-        edits: &[("engine/raw.rs", "        if !sent {\n", "        if !sent && !IS {\n")],
-        seed: 0,
-    },
-    Mutant {
         name: "a raw command is sent again when its reply is lost",
         edits: &[(
             "engine/raw.rs",

@@ -129,7 +129,7 @@ impl Plan {
         self.many = more.pick(&[0, 30, 60]).unwrap_or(0);
         self.raw = more.pick(&[0, 30]).unwrap_or(0);
         if more.percent(40) {
-            self.config.subrequests = more.pick(&[6, 8, 12]).unwrap_or(40);
+            self.config.subrequests = more.pick(&[3, 4, 6]).unwrap_or(40);
         }
         if more.percent(40) {
             self.config.connections = more.pick(&[1, 1, 2]).unwrap_or(4);

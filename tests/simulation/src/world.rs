@@ -153,7 +153,11 @@ impl World {
         let healed = self.plan.span + 12_000 * MS;
         self.queue.after(healed, Event::Heal);
         // Who comes when all is well again, and sees what is left of it; and once more, much later.
-        for wait in [1_000, 70_000] {
+        // Those who may spend little come more often.
+        let little = self.plan.config.subrequests < 10;
+        let waits: &[u64] =
+            if little { &[1_000, 2_000, 3_000, 4_000, 70_000, 71_000] } else { &[1_000, 70_000] };
+        for wait in waits {
             for isolate in 0..self.plan.isolates {
                 let mut steps = Vec::new();
                 for space in visit::SPACES {
