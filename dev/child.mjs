@@ -78,8 +78,9 @@ function startWatchdog(pid, folder) {
  * Starts a program.
  * @param {string} file
  * @param {readonly string[]} [args]
- * @param {{ cwd?: string, env?: Record<string, string | undefined>, temporaryFolder?: string }} [options]
- *   `temporaryFolder`: removed with all that is in it when the child has ended or this process ends
+ * @param {{ cwd?: string, env?: Record<string, string | undefined>, temporaryFolder?: string, keptLines?: number }} [options]
+ *   `temporaryFolder`: removed with all that is in it when the child has ended or this process ends; `keptLines`: how many of
+ *   its last lines of output are kept, default 200
  * @returns {Promise<Child>} when it has been started
  * @throws {Error} when it cannot be started, e.g. because the file is missing
  */
@@ -100,7 +101,7 @@ export async function startChild(file, args = [], options = {}) {
   /** @param {string} line */
   const keep = (line) => {
     lines.push(line);
-    if (lines.length > KEPT_LINES) lines.shift();
+    if (lines.length > (options.keptLines ?? KEPT_LINES)) lines.shift();
     for (const reader of readers) reader(line);
   };
   for (const stream of [child.stdout, child.stderr]) {

@@ -74,11 +74,12 @@ export class Exchange {
   /**
    * Sends the status line and the headers.
    * @param {Answer} answer
-   * @param {number} [length] the content-length; default that of the answer's body
+   * @param {number | null} [length] the content-length; default that of the answer's body; null: none
    */
   sendHead(answer, length = answer.body.length) {
     if (!this.#open) return;
-    this.#response.writeHead(answer.status, { ...answer.headers, "content-length": String(length) });
+    const announced = length === null ? {} : { "content-length": String(length) };
+    this.#response.writeHead(answer.status, { ...answer.headers, ...announced });
     this.#response.flushHeaders();
   }
 

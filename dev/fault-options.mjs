@@ -11,6 +11,7 @@
  *   (flushScripts: 1)
  * @property {string} [match] only requests whose commands contain this text (words of a command parted by one
  *   space, e.g. `"GET user:7"`)
+ * @property {number} [every] only each so many-th request that matches, beginning with the first: with 2 it flaps; default each
  * @property {boolean} [execute] whether Redis executes the commands all the same; each fault has its own
  *   default
  * @property {number} [delayMs] slow: the time before the answer, default 1000; late: the time from the
@@ -26,6 +27,7 @@
  * @property {"container" | "results" | "fewer" | "more"} [shape] wrongTypes: an object for an array and an
  *   array for an object (default), results that no reply can be, too few results, too many
  * @property {number} [megabytes] oversize: the size of the reply, default 32
+ * @property {boolean} [announced] oversize: whether a Content-Length says so before, default true
  * @property {string} [location] redirect: where to
  * @property {string} [error] redisError: the text that every command (with `match`: every command that
  *   contains it) is answered
@@ -41,7 +43,7 @@
 const MAX_MS = 2 ** 31 - 1;
 
 /** Those that every fault knows. @type {readonly (keyof FaultOptions)[]} */
-const COMMON = ["times", "match", "execute"];
+const COMMON = ["times", "match", "every", "execute"];
 
 /** @type {Kind} */
 const text = { expected: "a string", fits: (value) => typeof value === "string" };
@@ -53,6 +55,7 @@ const duration = integer(0, MAX_MS);
 const KINDS = {
   times: integer(1),
   match: text,
+  every: integer(1),
   execute: flag,
   delayMs: duration,
   answer: oneOf("first", "second"),
@@ -69,6 +72,7 @@ const KINDS = {
   },
   shape: oneOf("container", "results", "fewer", "more"),
   megabytes: integer(1, 1024),
+  announced: flag,
   location: text,
   error: { expected: "a string that is not empty", fits: (value) => text.fits(value) && value !== "" },
 };

@@ -18,6 +18,8 @@ import { checkFault, FAULTS } from "./fault.mjs";
 export class FaultSwitch {
   /** @type {FaultState} */
   #state = { name: "healthy", options: {}, remaining: null };
+  /** Requests that have matched since it was set. */
+  #matched = 0;
 
   /** @returns {FaultState} */
   get state() {
@@ -32,6 +34,7 @@ export class FaultSwitch {
   set(name, options) {
     checkFault(name, /** @type {Record<string, unknown>} */ (options));
     this.#state = { name, options: { ...options }, remaining: options.times ?? FAULTS[name].times ?? null };
+    this.#matched = 0;
   }
 
   /**
@@ -44,6 +47,8 @@ export class FaultSwitch {
     const { name, options, remaining } = this.#state;
     const healthy = { name: /** @type {const} */ ("healthy"), options: {} };
     if (options.match !== undefined && !commands().includes(options.match)) return healthy;
+    this.#matched += 1;
+    if ((this.#matched - 1) % (options.every ?? 1) !== 0) return healthy;
     if (remaining === null) return { name, options };
     this.#state =
       remaining > 1 ? { name, options, remaining: remaining - 1 } : { ...healthy, remaining: null };

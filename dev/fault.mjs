@@ -173,9 +173,9 @@ export const FAULTS = {
   },
   oversize: {
     executes: false,
-    options: ["megabytes"],
-    deliver: ({ exchange, call, options }) =>
-      sendOversize(exchange, call, (options.megabytes ?? 32) * 1024 * 1024),
+    options: ["megabytes", "announced"],
+    deliver: ({ exchange, call, options: { megabytes = 32, announced } }) =>
+      sendOversize(exchange, call, megabytes * 1024 * 1024, announced),
   },
   redirect: {
     executes: false,

@@ -50,15 +50,16 @@ export function wrongBody(call, shape) {
  * @param {import("./fault.mjs").Exchange} exchange
  * @param {import("./call.mjs").Call | undefined} call
  * @param {number} size in bytes
+ * @param {boolean} [announced] whether a Content-Length says so before
  */
-export async function sendOversize(exchange, call, size) {
+export async function sendOversize(exchange, call, size, announced = true) {
   const single = !call || call.endpoint === "command";
   const rest = ',{"result":null}'.repeat((call?.commands.length ?? 1) - 1);
   const head = utf8(single ? '{"result":"' : '[{"result":"');
   const tail = utf8(single ? '"}' : `"}${rest}]`);
   const filler = utf8("A".repeat(64 * 1024));
   let left = size - head.length - tail.length;
-  exchange.sendHead({ ...jsonAnswer(200, ""), body: head }, size);
+  exchange.sendHead({ ...jsonAnswer(200, ""), body: head }, announced ? size : null);
   await exchange.write(head);
   while (left > 0 && exchange.open) {
     await exchange.write(filler.subarray(0, Math.min(left, filler.length)));

@@ -2,13 +2,24 @@
 import { isThenable } from "./callback.ts";
 import { CacheClient } from "./client.ts";
 import { currentHost } from "./host.ts";
-import type { Cache, CacheEvent, CacheOptions, ExecutionContextLike } from "./index.d.ts";
+import type {
+  Cache,
+  CacheEvent,
+  CacheOptions,
+  Computes,
+  ExecutionContextLike,
+  Fill,
+  FillWrapOptions,
+  WrapOptions,
+  Wrapped,
+} from "./index.d.ts";
 import { hasBegun, type Instance, instance, keptOf, type Link, leave } from "./isolate.ts";
 import type { Heir } from "./kept.ts";
 import { Place } from "./names.ts";
 import { giveOptions } from "./options.ts";
 import { type Home, Session } from "./session.ts";
 import { isTrap } from "./trap.ts";
+import { wrap } from "./wrap.ts";
 
 /** A cache's settings, and what follows from them in the present instance. */
 export class CacheHome implements Home {
@@ -205,6 +216,22 @@ class UnboundClient extends CacheClient implements Cache {
 
   for(env?: unknown, ctx?: ExecutionContextLike): CacheClient {
     return new CacheClient(this.#session.for(env, ctx), this.#place);
+  }
+
+  override wrap<A extends unknown[], T>(
+    name: string,
+    fn: Computes<A, T>,
+    options?: WrapOptions<A>,
+  ): Wrapped<A, T>;
+  override wrap<A extends unknown[], T>(
+    name: string,
+    fn: Computes<[fill: Fill, ...args: A], T>,
+    options: FillWrapOptions<A>,
+  ): Wrapped<A, T>;
+  override wrap(name: unknown, fn: unknown, options?: unknown): Wrapped<unknown[], unknown> {
+    return Object.assign(wrap(this, name, fn, options), {
+      for: (env?: unknown, ctx?: ExecutionContextLike) => wrap(this.for(env, ctx), name, fn, options),
+    });
   }
 
   override namespace(name: string): UnboundClient {

@@ -1,8 +1,12 @@
 /** What handlers work with. Every call ends in a promise of its own; a cache that cannot work runs callbacks. */
 import { invalidationError } from "./errors.ts";
 import type {
+  BoundWrapped,
+  Computes,
   Connection,
   CacheClient as Contract,
+  Fill,
+  FillWrapOptions,
   Invalidated,
   Invalidation,
   Load,
@@ -16,6 +20,7 @@ import type {
   Stats,
   Storable,
   Stored,
+  WrapOptions,
   WriteOptions,
 } from "./index.d.ts";
 import { Many } from "./many.ts";
@@ -27,6 +32,7 @@ import type { Scope } from "./scope.ts";
 import type { Session } from "./session.ts";
 import { typeName } from "./type-name.ts";
 import { encode, isFlaw, sizeOf } from "./value.ts";
+import { wrap } from "./wrap.ts";
 import { type Leave, MutateOperation, WriteOperation } from "./write.ts";
 
 const IDLE: Connection = {
@@ -81,6 +87,10 @@ export class CacheClient implements Contract {
     options?: ReadOptions,
   ): Promise<Lookup<T | undefined>> {
     return this.#read(key, load, options, true, true) as Promise<Lookup<T | undefined>>;
+  }
+
+  has(key: string, options?: LookOptions): Promise<boolean> {
+    return this.lookup(key, undefined, options).then(({ outcome }) => outcome === "hit");
   }
 
   get<T = unknown>(key: string, options?: LookOptions): Promise<T | undefined> {
@@ -144,7 +154,7 @@ export class CacheClient implements Contract {
       const scope = this.#session.enter();
       if (scope === undefined) throw invalidationError(this.#session.absence, targets);
       const { core, exports } = scope.instance;
-      const { tags, ttl, swr, staleIfError } = callOptions(exports, "Set", options);
+      const { tags, ttl, swr, staleIfError, jitter } = callOptions(exports, "Set", options);
       const leave = this.#leave(scope, targets, false);
       const operation = new WriteOperation({ resolve, reject }, targets, text, leave);
       scope.start(operation, () =>
@@ -160,6 +170,7 @@ export class CacheClient implements Contract {
           ttl,
           swr,
           staleIfError,
+          jitter,
           scope.anchor !== undefined,
           Date.now(),
         ),
@@ -213,6 +224,20 @@ export class CacheClient implements Contract {
         ),
       );
     }) as Promise<Mutated<T>>;
+  }
+
+  wrap<A extends unknown[], T>(
+    name: string,
+    fn: Computes<A, T>,
+    options?: WrapOptions<A>,
+  ): BoundWrapped<A, T>;
+  wrap<A extends unknown[], T>(
+    name: string,
+    fn: Computes<[fill: Fill, ...args: A], T>,
+    options: FillWrapOptions<A>,
+  ): BoundWrapped<A, T>;
+  wrap(name: unknown, fn: unknown, options?: unknown): BoundWrapped<unknown[], unknown> {
+    return wrap(this, name, fn, options);
   }
 
   namespace(name: string): CacheClient {
@@ -277,6 +302,9 @@ export class CacheClient implements Contract {
         given.swr,
         given.staleIfError,
         given.leaseWait,
+        given.earlyRefresh,
+        given.jitter,
+        given.negativeTtl,
         given.freshness,
         load,
         many,

@@ -96,6 +96,12 @@ export interface LifeOptions {
    */
   staleIfError?: Duration | undefined;
   /**
+   * The entry's `ttl` is shortened by up to this part of it, at random, so that what is stored together does not expire together.
+   * Never lengthened; `swr` and `staleIfError` are not changed. Holds for a `ttl` that the callback sets, too. Default: the cache's
+   * `jitter`. Range: 0 (off) to 0.5.
+   */
+  jitter?: number | undefined;
+  /**
    * What the value depends on: `invalidate({ tags })` ends it with all others that carry the tag, at the cost of one command.
    * A stored value that lacks one of a reader's tags is a miss. At most 64, each 1 to 512 bytes of UTF-8, well-formed; of the
    * client's namespace. Default: none.
@@ -132,6 +138,20 @@ export interface ReadOptions extends LifeOptions, LookOptions {
    * Saves callbacks, costs latency. Default: the cache's `leaseWait`. Range: 0 (off) to 30 s.
    */
   leaseWait?: Duration | undefined;
+  /**
+   * How eagerly a fresh value is refreshed before its `ttl` is over, so that a busy key has no miss: `beta` of XFetch (Vattani et al.
+   * 2015). Each hit is refreshed with the probability `exp(-left / (took * earlyRefresh))`, where `took` is how long the callback took
+   * for the stored value, and `left` how long it is fresh still. It is served first, and refreshed behind the answer, by one of all
+   * isolates. 1 is the paper's; more is earlier. What `set` stored, or took no measurable time, is not refreshed early; nor is
+   * anything without `waitUntil`. Default: the cache's `earlyRefresh`. Range: 0 (off) to 10.
+   */
+  earlyRefresh?: number | undefined;
+  /**
+   * Time to live where the callback returns `undefined` or `null`: "there is none" may be true for a shorter time than a value. 0: it is
+   * returned, not stored, and keeps nobody from storing one. `fill.ttl()` beats it. Such an entry has no `swr` and no `staleIfError` but
+   * what this call gives. Default: the cache's `negativeTtl`; without one it is stored as any other value. Range: 0 to 30 days.
+   */
+  negativeTtl?: Duration | undefined;
   /** `true`: what is stored will not do; the callback runs, and its value is stored. Default `false`. Beats `freshness`. */
   forceFresh?: boolean | undefined;
 }
@@ -159,10 +179,52 @@ export type LoadMissing<T> = (
 
 type ManyValues<T> = ReadonlyMap<string, T> | readonly (T | undefined)[];
 
-/** Options of `getMany`: those of a read, for each of the keys. It waits for no other isolate. */
-export interface ManyOptions extends Omit<ReadOptions, "tags" | "leaseWait"> {
+/** Options of `getMany`: those of a read, for each of the keys. It waits for no other isolate, and refreshes nothing early. */
+export interface ManyOptions extends Omit<ReadOptions, "tags" | "leaseWait" | "earlyRefresh"> {
   /** As in `LifeOptions`: of all keys, or by a function that gives those of a key. What it throws rejects the call. */
   tags?: readonly string[] | ((key: string) => readonly string[]) | undefined;
+}
+
+/** A function whose results can be stored; as of a `Load`, the first half infers, the second checks. */
+export type Computes<A extends unknown[], T> = ((...args: A) => T | Promise<T>) &
+  ((...args: A) => Storable<T> | Promise<Storable<T>>);
+
+/** Options of `wrap`; those of reads hold for each call. */
+export interface WrapOptions<A extends unknown[]> extends Omit<ReadOptions, "tags" | "signal"> {
+  /**
+   * What stands for the arguments in the key, in place of their JSON. Calls for which it gives the same text share an entry; those of
+   * another name never do.
+   */
+  key?: ((...args: A) => string) | undefined;
+  /** As of a read, or a function of the arguments. */
+  tags?: readonly string[] | ((...args: A) => readonly string[]) | undefined;
+  /** `true`: the function gets what a callback gets, before its arguments. Default `false`. */
+  fill?: false | undefined;
+}
+
+/** The same, for a function that takes a `Fill` first. */
+export interface FillWrapOptions<A extends unknown[]> extends Omit<WrapOptions<A>, "fill"> {
+  fill: true;
+}
+
+/** What `wrap` of a client gives. */
+export interface BoundWrapped<A extends unknown[], T> {
+  /** As `getOrSet`. Rejects with the function's own error, or with a `TypeError` for what `wrap` was given, or for these arguments. */
+  (...args: A): Promise<T>;
+  /** Ends what is stored for these arguments; as `CacheClient.invalidate`. */
+  invalidate(...args: A): Promise<Invalidated>;
+  /**
+   * The key for these arguments, fit for the other calls of the same client.
+   *
+   * @throws a `TypeError`, at once, for arguments that JSON does not give back exactly.
+   */
+  key(...args: A): string;
+}
+
+/** What `wrap` of a cache gives. On Workers it takes env and `waitUntil` from "cloudflare:workers", as the cache does. */
+export interface Wrapped<A extends unknown[], T> extends BoundWrapped<A, T> {
+  /** The same function bound to one request, as `Cache.for`. */
+  for(env?: unknown, ctx?: ExecutionContextLike): BoundWrapped<A, T>;
 }
 
 /** Options of `set`. */
@@ -422,6 +484,12 @@ export interface CacheOptions {
   staleIfError?: Duration | undefined;
   /** See `ReadOptions`. Default 0: nobody waits for another isolate. Range: 0 to 30 s. */
   leaseWait?: Duration | undefined;
+  /** See `LifeOptions`. Default 0: what is stored lives for its whole `ttl`. Range: 0 to 0.5. */
+  jitter?: number | undefined;
+  /** See `ReadOptions`. Default 0: nothing is refreshed before it expires. Range: 0 to 10. */
+  earlyRefresh?: number | undefined;
+  /** See `ReadOptions`. Default: none, `undefined` and `null` are stored as any other value. Range: 0 to 30 days. */
+  negativeTtl?: Duration | undefined;
   timeout?:
     | {
         /** How long a read waits for Redis before the callback runs. Default 250 ms. Range: 1 ms to 30 s. */
@@ -482,6 +550,8 @@ export interface CacheClient {
   lookup<T = unknown>(key: string, load?: undefined, options?: LookOptions): Promise<Lookup<T | undefined>>;
   /** The stored value, else `undefined`, also while Redis cannot be reached. `lookup` tells the difference. */
   get<T = unknown>(key: string, options?: LookOptions): Promise<T | undefined>;
+  /** Whether `get` would find a value, at the same cost; `false` also while Redis cannot be reached. `lookup` tells the difference. */
+  has(key: string, options?: LookOptions): Promise<boolean>;
   /**
    * The values of many keys, in their order, each key once: by one request to Redis and one command for each. `loadMissing` is
    * called at most once, for exactly those that Redis has no valid entry of (or could not be asked for), and what it returns is
@@ -556,6 +626,23 @@ export interface CacheClient {
    */
   mutate<T>(what: Invalidation, fn: () => T | Promise<T>, options?: MutateOptions): Promise<Mutated<T>>;
   /**
+   * Gives `fn`, cached: its results are stored under `name` and its arguments, as by `getOrSet`. Does nothing before it is called, and
+   * never throws: fit for module scope. No two names share entries; `name` is for one function, in all builds.
+   *
+   * The key is `name` (with "%" and ":" in it encoded), ":", and the arguments as JSON. Arguments that JSON does not give back exactly (a
+   * `Date`, `undefined`, `-0`, a class instance) are a rejected `TypeError` that names which, unless the option `key` is given.
+   */
+  wrap<A extends unknown[], T>(
+    name: string,
+    fn: Computes<A, T>,
+    options?: WrapOptions<A>,
+  ): BoundWrapped<A, T>;
+  wrap<A extends unknown[], T>(
+    name: string,
+    fn: Computes<[fill: Fill, ...args: A], T>,
+    options: FillWrapOptions<A>,
+  ): BoundWrapped<A, T>;
+  /**
    * The same interface for keys and tags of a namespace of their own: `invalidate({ all: true })` of it ends them all by one
    * command. Namespaces nest, and the outer one's end ends the inner ones; at most 4 deep. Connection, options and request are
    * those of this client. Does no I/O.
@@ -581,6 +668,13 @@ export interface Cache extends CacheClient {
    * request. Without `ctx` (and without "cloudflare:workers") nothing is shared between requests and fills are awaited.
    */
   for(env?: unknown, ctx?: ExecutionContextLike): CacheClient;
+  /** As a client's, and `for` is there, too. */
+  wrap<A extends unknown[], T>(name: string, fn: Computes<A, T>, options?: WrapOptions<A>): Wrapped<A, T>;
+  wrap<A extends unknown[], T>(
+    name: string,
+    fn: Computes<[fill: Fill, ...args: A], T>,
+    options: FillWrapOptions<A>,
+  ): Wrapped<A, T>;
   /** As a client's, and `for` is there, too: `cache.namespace("eu").for(env, ctx)` is `cache.for(env, ctx).namespace("eu")`. */
   namespace(name: string): Cache;
 }

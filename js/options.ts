@@ -42,12 +42,15 @@ export type CallName = "Read" | "Many" | "Set" | "Mutate";
 const STRICT = 1;
 const FORCED = 2;
 
-/** The options of one call, checked. Durations in milliseconds, NaN: the cache's own. */
+/** The options of one call, checked. Durations in milliseconds; NaN, as for numbers: the cache's own. */
 export interface CallOptions {
   readonly ttl: number;
   readonly swr: number;
   readonly staleIfError: number;
   readonly leaseWait: number;
+  readonly earlyRefresh: number;
+  readonly jitter: number;
+  readonly negativeTtl: number;
   readonly timeout: number;
   readonly tags: string[] | undefined;
   readonly freshness: number;
@@ -58,6 +61,9 @@ const DEFAULTS: CallOptions = {
   swr: Number.NaN,
   staleIfError: Number.NaN,
   leaseWait: Number.NaN,
+  earlyRefresh: Number.NaN,
+  jitter: Number.NaN,
+  negativeTtl: Number.NaN,
   timeout: Number.NaN,
   tags: undefined,
   freshness: 0,
@@ -72,7 +78,7 @@ export function callOptions(exports: Exports, call: CallName, options: unknown):
   const given: Mutable = { ...DEFAULTS };
   for (const [name, value] of Object.entries(options)) {
     if (value !== undefined && !(call !== "Mutate" && takeOption(given, call, name, value))) {
-      // The core knows no other names than those of durations: whatever it takes is one of `given`.
+      // The core knows no other names than those of durations and numbers: whatever it takes is one of `given`.
       given[name as "ttl"] = callOption(exports, call, name, value);
     }
   }
@@ -97,7 +103,7 @@ export function manyOptions(
   }));
 }
 
-/** Takes an option that is no duration; `false`: it is none of them, or a bad one, of which the core says what is wrong. */
+/** Takes an option that is no duration or number; `false`: it is none of them, or a bad one, of which the core says what is wrong. */
 function takeOption(given: Mutable, call: CallName, name: string, value: unknown): boolean {
   if (name === "tags") {
     given.tags = checkTags(value, MAX_TAGS);
@@ -122,7 +128,7 @@ export function signalOf(options: unknown): AbortSignal | undefined {
   return isSignal(signal) ? signal : undefined;
 }
 
-/** One option that is a duration, in milliseconds. */
+/** One option that is a duration, in milliseconds, or a number. */
 export function callOption({ Core, Call }: Exports, call: CallName, name: string, value: unknown): number {
   const kind = Call[call];
   try {

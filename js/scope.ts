@@ -206,7 +206,7 @@ export class Scope {
         operation.run((ok) =>
           this.#tell(operation, () =>
             ok
-              ? core.callbackOk(id, Number.NaN, false, undefined, Date.now())
+              ? core.callbackOk(id, Number.NaN, false, false, undefined, Date.now())
               : core.callbackErr(id, Date.now()),
           ),
         );
@@ -415,7 +415,8 @@ function callbackEnded(core: Core, operation: ReadOperation, ok: boolean): boole
   const { id, ttl, skipped, declared, absent } = operation;
   if (!ok) return core.callbackErr(id, Date.now());
   if (absent) return core.callbackNothing(id, Date.now());
-  return core.callbackOk(id, ttl, skipped, declared, Date.now());
+  const none = operation.value === undefined || operation.value === null;
+  return core.callbackOk(id, ttl, skipped, none, declared, Date.now());
 }
 
 function attempt(work: () => void): boolean {

@@ -164,6 +164,8 @@ export interface CommonFaultOptions {
   times?: number | undefined;
   /** Only requests whose commands contain this text: words of a command parted by one space, e.g. `"user:7"`. */
   match?: string | undefined;
+  /** Only each so many-th request that matches, beginning with the first: with 2 it flaps. Default each. */
+  every?: number | undefined;
   /** Whether the commands are executed all the same. Each fault has its own default. */
   execute?: boolean | undefined;
 }
@@ -207,8 +209,8 @@ export interface Faults {
   wrongTypes: { shape?: "container" | "results" | "fewer" | "more" | undefined };
   /** No body. Not executed. */
   empty: Record<never, never>;
-  /** An answer of `megabytes`, default 32. Not executed. */
-  oversize: { megabytes?: number | undefined };
+  /** An answer of `megabytes`, default 32, which a Content-Length tells before, unless `announced` is `false`. Not executed. */
+  oversize: { megabytes?: number | undefined; announced?: boolean | undefined };
   /** Redirects to `location` by `code`, default 302. Not executed. */
   redirect: { location: string; code?: number | undefined };
   /** Executed, but the connection breaks before the answer. */

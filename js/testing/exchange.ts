@@ -75,7 +75,7 @@ export class FetchExchange {
     return { body: body.length > maxBytes ? new Uint8Array() : body, size: body.length };
   }
 
-  sendHead({ status, headers, body }: Answer, length = body.length): void {
+  sendHead({ status, headers, body }: Answer, length: number | null = body.length): void {
     if (!this.#open) return;
     const stream = new ReadableStream<Uint8Array>(
       {
@@ -138,12 +138,13 @@ export class FetchExchange {
   #answer(
     status: number,
     headers: Record<string, string>,
-    length: number,
+    length: number | null,
     body: ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer>,
   ): void {
     const empty = this.#options.withoutBody || BODILESS.has(status);
     this.status = status;
-    const init = { status, headers: { ...headers, "content-length": String(length) } };
+    const announced = length === null ? {} : { "content-length": String(length) };
+    const init = { status, headers: { ...headers, ...announced } as Record<string, string> };
     this.#respond(new Response(empty ? null : body, init));
   }
 

@@ -31,16 +31,17 @@ const OWN_NODE = join(MODULES, ".bin", "node");
  * @param {number} options.port
  * @param {Record<string, string>} options.vars the worker's environment
  * @param {string} [options.config] default `wrangler.toml` of the root
+ * @param {readonly string[]} [options.more] arguments of `wrangler dev` besides
  * @param {(line: string) => void} [options.onLine] called with each line of output
  * @returns {Wrangler} when it has been started; it answers later: see `untilAnswering`
  */
-export function startWrangler({ port, vars, config = "wrangler.toml", onLine = () => {} }) {
+export function startWrangler({ port, vars, config = "wrangler.toml", more = [], onLine = () => {} }) {
   mkdirSync(SCRATCH, { recursive: true });
   // Local state of its own: two demos at once do not lock each other's databases.
   const state = mkdtempSync(join(SCRATCH, "state-"));
   const args = ["dev", "--local", "--config", config];
   args.push("--ip", "127.0.0.1", "--port", String(port), "--inspector-port", "0", "--persist-to", state);
-  args.push("--show-interactive-dev-session=false");
+  args.push("--show-interactive-dev-session=false", ...more);
   for (const [name, value] of Object.entries(vars)) args.push("--var", `${name}:${value}`);
   const child = spawnWrangler(args);
   const group = child.pid ?? 0;
@@ -94,9 +95,11 @@ export async function untilAnswering(wrangler, path, withinMs = 60_000) {
   });
   for (const deadline = Date.now() + withinMs; !ended && Date.now() < deadline; ) {
     const signal = AbortSignal.timeout(5000);
-    const response = await fetch(new URL(path, wrangler.url), { signal }).catch(() => undefined);
-    await response?.arrayBuffer();
-    if (response?.ok) return;
+    // The body may be late as well.
+    const ok = await fetch(new URL(path, wrangler.url), { signal })
+      .then((response) => response.arrayBuffer().then(() => response.ok))
+      .catch(() => false);
+    if (ok) return;
     await Promise.race([wrangler.exited, new Promise((resolve) => setTimeout(resolve, 50))]);
   }
   const problem = ended ?? `it does not answer ${path} within ${withinMs / 1000} s`;

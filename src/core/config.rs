@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 
+use super::ratio::Ratio;
 use super::time::Millis;
 
 /// The longest time to live. An invalidation that was refused keeps its fence this long.
@@ -22,6 +23,12 @@ pub struct CacheConfig {
     pub stale_if_error: Millis,
     /// How long a read waits for another isolate that computes the value.
     pub lease_wait: Millis,
+    /// How eagerly a fresh entry is refreshed before its time; 0: not at all.
+    pub early_refresh: Ratio,
+    /// By how much of its time to live, at most, an entry's own is shorter.
+    pub jitter: Ratio,
+    /// Time to live where the callback says that there is no value; `None`: as of any other.
+    pub negative_ttl: Option<Millis>,
     /// How long a read waits for Redis.
     pub read: Millis,
     /// How long a write waits for Redis.
@@ -47,6 +54,9 @@ impl Default for CacheConfig {
             swr: Millis::ZERO,
             stale_if_error: Millis::ZERO,
             lease_wait: Millis::ZERO,
+            early_refresh: Ratio::ZERO,
+            jitter: Ratio::ZERO,
+            negative_ttl: None,
             read: Millis::new(250),
             write: Millis::seconds(1),
             flight: Millis::seconds(2),

@@ -146,6 +146,12 @@ impl Header {
         Millis::new(now.saturating_sub(self.stored))
     }
 
+    /// How long it is still fresh, as far as that goes by time; a clock that has gone backwards counts as if it had gone forwards.
+    #[must_use]
+    pub const fn left(&self, now: u64) -> Millis {
+        Millis::new(self.ttl.get().saturating_sub(now.abs_diff(self.stored)))
+    }
+
     /// How long ago it ceased to be fresh.
     #[must_use]
     pub const fn staleness(&self, now: u64) -> Millis {
@@ -173,6 +179,9 @@ mod tests {
         );
         assert_eq!(header.age(1_700_000_000_500), Millis::new(500));
         assert_eq!(header.age(1), Millis::ZERO);
+        assert_eq!(header.left(1_700_000_000_500), Millis::new(59_500));
+        assert_eq!(header.left(1_700_000_060_700), Millis::ZERO);
+        assert_eq!(header.left(1_699_999_999_500), Millis::new(59_500), "as the script counts");
         assert_eq!(header.staleness(1_700_000_060_700), Millis::new(700));
         assert_eq!(header.staleness(1_700_000_000_500), Millis::ZERO);
     }

@@ -30,7 +30,7 @@ pub enum ErrorKind {
     Budget,
     /// An invalidation is not applied.
     Invalidation,
-    /// The callback failed, and a stale value was served in its place.
+    /// The callback failed, and what is stored was served in its place.
     Callback,
 }
 

@@ -7,6 +7,7 @@ use core::fmt;
 
 use super::config::{CacheConfig, MAX_TTL};
 use super::duration;
+use super::ratio::Ratio;
 use super::time::Millis;
 
 /// A value as the host language gives it.
@@ -58,6 +59,8 @@ impl core::error::Error for OptionError {}
 const DAY: u64 = 86_400_000;
 const TTL: (Millis, Millis) = (Millis::new(1), MAX_TTL);
 const STALE: (Millis, Millis) = (Millis::ZERO, MAX_TTL);
+const EARLY_REFRESH: Range = (10.0, "a number from 0 to 10");
+const JITTER: Range = (0.5, "a number from 0 to 0.5");
 const LEASE_WAIT: (Millis, Millis) = (Millis::ZERO, Millis::new(30_000));
 const MUTATE: (Millis, Millis) = (Millis::new(1), Millis::new(300_000));
 /// How long the callback of a `mutate` is expected to take at most, where nothing is said.
@@ -67,10 +70,14 @@ const FLIGHT: (Millis, Millis) = (Millis::new(1), Millis::new(300_000));
 /// An invalidation must have room besides a read.
 const SUBREQUESTS: (u32, u32) = (2, 10_000);
 const CONNECTIONS: (u32, u32) = (1, 1000);
-const CACHE_OPTIONS: &str = "prefix, version, ttl, swr, staleIfError, leaseWait, timeout.read, timeout.write, timeout.flight, budget.subrequests, budget.connections, url, token, onEvent, debug";
-const READ_OPTIONS: &str = "ttl, swr, staleIfError, leaseWait, tags, forceFresh, freshness, signal";
-const MANY_OPTIONS: &str = "ttl, swr, staleIfError, tags, forceFresh, freshness, signal";
-const SET_OPTIONS: &str = "ttl, swr, staleIfError, tags";
+const CACHE_OPTIONS: &str = "prefix, version, ttl, swr, staleIfError, negativeTtl, jitter, earlyRefresh, leaseWait, timeout.read, timeout.write, timeout.flight, budget.subrequests, budget.connections, url, token, onEvent, debug";
+const READ_OPTIONS: &str = "ttl, swr, staleIfError, negativeTtl, jitter, earlyRefresh, leaseWait, tags, forceFresh, freshness, signal";
+const MANY_OPTIONS: &str =
+    "ttl, swr, staleIfError, negativeTtl, jitter, earlyRefresh, tags, forceFresh, freshness, signal";
+const SET_OPTIONS: &str = "ttl, swr, staleIfError, jitter, tags";
+
+/// The largest number allowed, and what a message calls the range: formatting numbers would take a tenth of the module.
+type Range = (f64, &'static str);
 const MUTATE_OPTIONS: &str = "timeout";
 
 /// The options of a cache, as far as they have been read.
@@ -92,6 +99,9 @@ impl Options {
             "ttl" => config.ttl = span(option, value, TTL)?,
             "swr" => config.swr = span(option, value, STALE)?,
             "staleIfError" => config.stale_if_error = span(option, value, STALE)?,
+            "negativeTtl" => config.negative_ttl = Some(span(option, value, STALE)?),
+            "jitter" => config.jitter = ratio(option, value, JITTER)?,
+            "earlyRefresh" => config.early_refresh = ratio(option, value, EARLY_REFRESH)?,
             "leaseWait" => config.lease_wait = span(option, value, LEASE_WAIT)?,
             "timeout.read" => config.read = span(option, value, WAIT)?,
             "timeout.write" => config.write = span(option, value, WAIT)?,
@@ -155,16 +165,31 @@ impl CallKind {
     }
 }
 
-/// Checks one option of a call that is a duration. The others have no value for this: what comes here is of a wrong type.
+/// Checks one option of a call that is a duration, which it gives in milliseconds, or a number. The others have no value for
+/// this: what comes here is of a wrong type.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn call_option(call: CallKind, option: &str, value: OptionValue<'_>) -> Result<Millis, OptionError> {
+pub fn call_option(call: CallKind, option: &str, value: OptionValue<'_>) -> Result<f64, OptionError> {
+    match (call, option) {
+        (CallKind::Read | CallKind::Many | CallKind::Set, "jitter") => {
+            ratio(option, value, JITTER).map(Ratio::get)
+        }
+        (CallKind::Read | CallKind::Many, "earlyRefresh") => {
+            ratio(option, value, EARLY_REFRESH).map(Ratio::get)
+        }
+        #[allow(clippy::cast_precision_loss, reason = "at most 30 days")]
+        _ => call_span(call, option, value).map(|span| span.get() as f64),
+    }
+}
+
+fn call_span(call: CallKind, option: &str, value: OptionValue<'_>) -> Result<Millis, OptionError> {
     match (call, option) {
         (CallKind::Read | CallKind::Many | CallKind::Set, "ttl") => span(option, value, TTL),
         (CallKind::Read | CallKind::Many | CallKind::Set, "swr" | "staleIfError") => {
             span(option, value, STALE)
         }
+        (CallKind::Read | CallKind::Many, "negativeTtl") => span(option, value, STALE),
         (CallKind::Read, "leaseWait") => span(option, value, LEASE_WAIT),
         (CallKind::Mutate, "timeout") => span(option, value, MUTATE),
         (CallKind::Read | CallKind::Set, "tags") => Err(invalid(option, value, "a list of texts")),
@@ -216,6 +241,14 @@ fn whole(option: &str, value: OptionValue<'_>, (min, max): (u32, u32)) -> Result
         .ok_or_else(|| invalid(option, value, &format!("a whole number from {min} to {max}")))
 }
 
+fn ratio(option: &str, value: OptionValue<'_>, (max, range): Range) -> Result<Ratio, OptionError> {
+    let parsed = match value {
+        OptionValue::Number(number, _) if number <= max => Ratio::from_number(number),
+        _ => None,
+    };
+    parsed.ok_or_else(|| invalid(option, value, range))
+}
+
 fn readable(span: Millis) -> String {
     let ms = span.get();
     match ms {
@@ -253,10 +286,55 @@ mod tests {
         let error = options.take("tll", OptionValue::Number(5.0, "5.0")).expect_err("misspelt").to_string();
         assert!(error.starts_with("unknown option \"tll\": known are prefix, version, ttl"), "{error}");
         let error = call_option(CallKind::Set, "signal", OptionValue::Other("object")).expect_err("of reads");
-        assert_eq!(error.to_string(), "unknown option \"signal\": known are ttl, swr, staleIfError, tags");
+        assert_eq!(
+            error.to_string(),
+            "unknown option \"signal\": known are ttl, swr, staleIfError, jitter, tags"
+        );
         let error =
             call_option(CallKind::Read, "freshness", OptionValue::Text("strong")).expect_err("misspelt");
         assert_eq!(error.to_string(), "option \"freshness\" must be \"strict\", got \"strong\"");
+    }
+
+    #[test]
+    fn a_number_is_a_number_within_its_range() {
+        let (min, max) = (OptionValue::Number(0.0, "0"), OptionValue::Number(0.5, "0.5"));
+        assert_eq!(call_option(CallKind::Read, "jitter", min), Ok(0.0));
+        assert_eq!(call_option(CallKind::Set, "jitter", max), Ok(0.5));
+        assert_eq!(call_option(CallKind::Read, "earlyRefresh", OptionValue::Number(10.0, "10")), Ok(10.0));
+        for (option, value, message) in [
+            (
+                "jitter",
+                OptionValue::Number(0.51, "0.51"),
+                "option \"jitter\" must be a number from 0 to 0.5, got 0.51",
+            ),
+            (
+                "jitter",
+                OptionValue::Text("0.1"),
+                "option \"jitter\" must be a number from 0 to 0.5, got \"0.1\"",
+            ),
+            (
+                "earlyRefresh",
+                OptionValue::Number(-1.0, "-1"),
+                "option \"earlyRefresh\" must be a number from 0 to 10, got -1",
+            ),
+            (
+                "earlyRefresh",
+                OptionValue::Number(f64::NAN, "NaN"),
+                "option \"earlyRefresh\" must be a number from 0 to 10, got NaN",
+            ),
+            (
+                "earlyRefresh",
+                OptionValue::Bool(true),
+                "option \"earlyRefresh\" must be a number from 0 to 10, got true",
+            ),
+        ] {
+            assert_eq!(call_option(CallKind::Read, option, value).expect_err(message).to_string(), message);
+            let mut options = Options::default();
+            assert_eq!(options.take(option, value).expect_err(message).to_string(), message);
+        }
+        assert!(call_option(CallKind::Set, "earlyRefresh", min).is_err(), "a set refreshes nothing");
+        assert!(call_option(CallKind::Set, "negativeTtl", min).is_err(), "a set stores what it is given");
+        assert_eq!(call_option(CallKind::Read, "negativeTtl", OptionValue::Text("0s")), Ok(0.0));
     }
 
     #[test]
@@ -270,6 +348,9 @@ mod tests {
             ("timeout.write", OptionValue::Text("30s")),
             ("timeout.flight", OptionValue::Text("5m")),
             ("debug", OptionValue::Bool(true)),
+            ("negativeTtl", OptionValue::Number(0.0, "0")),
+            ("jitter", OptionValue::Number(0.1, "0.1")),
+            ("earlyRefresh", OptionValue::Number(1.0, "1")),
         ] {
             options.take(option, value).expect(option);
         }

@@ -3,6 +3,9 @@
 use alloc::format;
 use alloc::string::String;
 
+use super::ratio::Ratio;
+use super::time::Millis;
+
 /// `SplitMix64` (Steele, Lea, Flood 2014). For spreading load and for telling instances apart, not for secrets.
 #[derive(Debug)]
 pub(crate) struct Random {
@@ -33,6 +36,15 @@ impl Random {
         }
     }
 
+    /// A span that is shorter by at most this part of it, each span equally likely; never nothing where it was something.
+    pub(crate) fn jittered(&mut self, span: Millis, jitter: Ratio) -> Millis {
+        let most = jitter.of(span).get();
+        if most == 0 {
+            return span;
+        }
+        Millis::new(span.get().saturating_sub(self.up_to(most)).max(1))
+    }
+
     /// A text that no other call gives: the instance's 64 random bits, a fresh 64, and a count.
     pub(crate) fn nonce(&mut self) -> String {
         self.nonces = self.nonces.wrapping_add(1);
@@ -53,6 +65,22 @@ mod tests {
         for (i, x) in all.iter().enumerate() {
             assert!(!all[i + 1..].contains(x), "{all:?}");
         }
+    }
+
+    #[test]
+    fn a_span_is_only_ever_shortened_and_evenly_so() {
+        let mut random = Random::new([1, 2]);
+        let tenth = Ratio::millionths(100_000);
+        let mut counts = [0_u32; 11];
+        for _ in 0..11_000 {
+            let span = random.jittered(Millis::new(100), tenth).get();
+            counts[usize::try_from(100 - span).expect("shortened")] += 1;
+        }
+        assert!(counts.iter().all(|count| (850..1150).contains(count)), "{counts:?}");
+        let before = random.state;
+        assert_eq!(random.jittered(Millis::new(100), Ratio::ZERO), Millis::new(100));
+        assert_eq!(random.jittered(Millis::new(1), Ratio::millionths(500_000)), Millis::new(1));
+        assert_eq!(random.state, before, "nothing is drawn where there is nothing to choose");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use wasm_bindgen::prelude::*;
 
-use super::{Core, span};
+use super::{Core, ratio, span};
 use crate::core::{
     BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Encoded, ErrorKind, Freshness, MUTATE_TIMEOUT,
     OpId, RawCall, ReadCall, RequestId, Targets, ValueKind, WriteCall, WriteKind,
@@ -13,7 +13,7 @@ use crate::core::{
 
 #[wasm_bindgen]
 impl Core {
-    /// The operation's number; 0: there is no room. Durations are NaN for the cache's own. `freshness`: 0 as usual, 1 strict,
+    /// The operation's number; 0: there is no room. Durations and numbers are NaN for the cache's own. `freshness`: 0 as usual, 1 strict,
     /// 2 forced. `many`: the callback is for many keys.
     #[wasm_bindgen(js_name = beginRead)]
     #[allow(clippy::too_many_arguments, reason = "an object would cost more than the call")]
@@ -29,6 +29,9 @@ impl Core {
         swr: f64,
         stale_if_error: f64,
         lease_wait: f64,
+        early_refresh: f64,
+        jitter: f64,
+        negative_ttl: f64,
         freshness: u32,
         load: bool,
         many: bool,
@@ -47,6 +50,9 @@ impl Core {
             swr: span(swr),
             stale_if_error: span(stale_if_error),
             lease_wait: span(lease_wait),
+            early_refresh: ratio(early_refresh),
+            jitter: ratio(jitter),
+            negative_ttl: span(negative_ttl),
             freshness: match freshness {
                 0 => Freshness::Normal,
                 1 => Freshness::Strict,
@@ -131,6 +137,7 @@ impl Core {
         ttl: f64,
         swr: f64,
         stale_if_error: f64,
+        jitter: f64,
         anchored: bool,
         now: f64,
     ) -> u32 {
@@ -144,7 +151,14 @@ impl Core {
             anchored,
             space,
             targets: Targets { keys: &[key], ..Targets::default() },
-            kind: WriteKind::Set { encoded, tags: &texts(&tags), ttl, swr, stale_if_error },
+            kind: WriteKind::Set {
+                encoded,
+                tags: &texts(&tags),
+                ttl,
+                swr,
+                stale_if_error,
+                jitter: ratio(jitter),
+            },
         };
         self.engine.begin_write(call, now).map_or(0, |op| op.0)
     }
@@ -209,18 +223,19 @@ impl Core {
         self.engine.send_failed(BatchId(batch), kind, now)
     }
 
-    /// The callback has a value; `tags` are those that it declared besides the call's.
+    /// The callback has a value, or says that there is `none`; `tags` are those that it declared besides the call's.
     #[wasm_bindgen(js_name = callbackOk)]
     pub fn callback_ok(
         &mut self,
         op: u32,
         ttl: f64,
         skip: bool,
+        none: bool,
         tags: Option<Vec<String>>,
         now: f64,
     ) -> bool {
         let tags = tags.unwrap_or_default();
-        self.engine.callback(OpId(op), CallbackEnd::Ok { ttl: span(ttl), skip, tags }, now)
+        self.engine.callback(OpId(op), CallbackEnd::Ok { ttl: span(ttl), skip, none, tags }, now)
     }
 
     /// The callback has no value for this key.

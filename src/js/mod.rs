@@ -19,7 +19,7 @@ use wasm_bindgen::prelude::*;
 use self::calls::texts;
 use crate::core::{
     CREDENTIALS, CacheId, CallKind, ConnectionId, Effect, Endpoint, Engine, Key, Millis, OptionValue,
-    Options, Targets, call_option, refusal,
+    Options, Ratio, Targets, call_option, refusal,
 };
 
 /// Which call an option is given to.
@@ -95,7 +95,7 @@ impl Core {
         self.engine.cache(options.finish()).map(|id| id.0)
     }
 
-    /// One option of a call that is a duration, in milliseconds; or what is wrong with it.
+    /// One option of a call that is a duration, in milliseconds, or a number; or what is wrong with it.
     #[wasm_bindgen(js_name = callOptionNumber)]
     pub fn call_option_number(call: Call, name: &str, value: f64, text: &str) -> Result<f64, String> {
         option_of_call(call, name, OptionValue::Number(value, text))
@@ -189,14 +189,18 @@ fn option_of_call(call: Call, name: &str, value: OptionValue<'_>) -> Result<f64,
         Call::Set => CallKind::Set,
         Call::Mutate => CallKind::Mutate,
     };
-    #[allow(clippy::cast_precision_loss, reason = "at most 30 days")]
-    call_option(call, name, value).map(|span| span.get() as f64).map_err(|error| error.to_string())
+    call_option(call, name, value).map_err(|error| error.to_string())
 }
 
 /// NaN: not given.
 fn span(ms: f64) -> Option<Millis> {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked where it came in")]
     (!ms.is_nan()).then_some(Millis::new(ms as u64))
+}
+
+/// NaN: not given.
+fn ratio(number: f64) -> Option<Ratio> {
+    Ratio::from_number(number)
 }
 
 fn to_js<T: serde::Serialize>(value: &T) -> JsValue {

@@ -249,6 +249,12 @@ describe("answers that are wrong", () => {
     expect(JSON.parse(batch.text)).toEqual([{ result: expect.stringMatching(/^A+$/) }, { result: null }]);
   });
 
+  test("oversize: not announced by a Content-Length, if so told", async () => {
+    await gateway.fault("oversize", { megabytes: 1, announced: false });
+    const { headers, bytes } = await increment();
+    expect([headers.get("content-length"), bytes.length]).toEqual([null, 1024 * 1024]);
+  });
+
   test("oversize: stops when the client has had enough", async () => {
     await gateway.fault("oversize", { megabytes: 1024 });
     const response = await open(gateway, "/", { body: ["INCR", "n"] });
@@ -328,6 +334,14 @@ describe("options of all faults", () => {
     expect(gateway.state().fault).toEqual({ name: "healthy", options: {}, remaining: null });
   });
 
+  test("every: only each second request that matches, so many times", async () => {
+    await gateway.fault("status", { code: 503, every: 2, match: "INCR", times: 2 });
+    await command(gateway, "GET", "n");
+    const statuses: number[] = [];
+    for (let i = 0; i < 5; i += 1) statuses.push((await increment()).status);
+    expect(statuses).toEqual([503, 200, 503, 200, 200]);
+  });
+
   test("match: only requests with a command that contains it, in every form of request", async () => {
     await gateway.fault("empty", { match: "GET user:7", times: 3 });
     expect(await command(gateway, "GET", "user:8")).toBe('200 {"result":null}');
@@ -360,7 +374,7 @@ describe("options of all faults", () => {
   test.each<[string, Record<string, unknown>, RegExp]>([
     ["hnag", {}, /^unknown fault "hnag", expected one of healthy, refuse, /],
     ["constructor", {}, /^unknown fault/],
-    ["hang", { time: 1 }, /^unknown option "time" of fault hang, expected times, match, execute$/],
+    ["hang", { time: 1 }, /^unknown option "time" of fault hang, expected times, match, every, execute$/],
     ["refuse", { times: 1 }, /^unknown option "times" of fault refuse, expected none$/],
     ["hang", { times: 0 }, /^bad option times of fault hang: expected an integer from 1, got 0$/],
     [
@@ -371,7 +385,7 @@ describe("options of all faults", () => {
     [
       "late",
       { hold: true },
-      /^unknown option "hold" of fault late, expected times, match, execute, delayMs$/,
+      /^unknown option "hold" of fault late, expected times, match, every, execute, delayMs$/,
     ],
     [
       "late",

@@ -49,7 +49,10 @@ describe("a bad option of a call", () => {
   });
 
   test.for([
-    [{ tll: "5m" }, /unknown option "tll": known are ttl, swr, staleIfError, leaseWait, tags, .*, signal$/],
+    [
+      { tll: "5m" },
+      /unknown option "tll": known are ttl, swr, staleIfError, negativeTtl, jitter, .*, signal$/,
+    ],
     [
       { tags: "a" },
       /option "tags" must be a list of at most 64 texts of 1 to 512 bytes of UTF-8, got a text/,
@@ -62,6 +65,11 @@ describe("a bad option of a call", () => {
     [{ tags: Array.from({ length: 65 }, (_, i) => `t${i}`) }, /option "tags" must be .*, got 65/],
     [{ swr: "31d" }, /option "swr" must be a duration from 0 ms to 30 days/],
     [{ staleIfError: -1 }, /option "staleIfError" must be a duration from 0 ms to 30 days/],
+    [{ negativeTtl: "31d" }, /option "negativeTtl" must be a duration from 0 ms to 30 days/],
+    [{ jitter: 0.51 }, /option "jitter" must be a number from 0 to 0\.5, got 0\.51$/],
+    [{ jitter: "0.1" }, /option "jitter" must be a number from 0 to 0\.5, got "0\.1"$/],
+    [{ earlyRefresh: -1 }, /option "earlyRefresh" must be a number from 0 to 10, got -1$/],
+    [{ earlyRefresh: true }, /option "earlyRefresh" must be a number from 0 to 10, got true$/],
     [{ leaseWait: "31s" }, /option "leaseWait" must be a duration from 0 ms to 30 s/],
     [{ leaseWait: true }, /option "leaseWait" must be a duration/],
     [{ forceFresh: "yes" }, /option "forceFresh" must be true or false, got "yes"/],
@@ -94,9 +102,12 @@ describe("a bad option of a call", () => {
   });
 
   test.for([
-    [{ freshness: "strict" }, /unknown option "freshness": known are ttl, swr, staleIfError, tags$/],
+    [{ freshness: "strict" }, /unknown option "freshness": known are ttl, swr, staleIfError, jitter, tags$/],
     [{ forceFresh: true }, /unknown option "forceFresh"/],
     [{ leaseWait: 1 }, /unknown option "leaseWait"/],
+    [{ earlyRefresh: 1 }, /unknown option "earlyRefresh"/],
+    [{ negativeTtl: 1 }, /unknown option "negativeTtl"/],
+    [{ jitter: 1 }, /option "jitter" must be a number from 0 to 0\.5, got 1$/],
     [{ tags: ["a".repeat(513)] }, /option "tags" must be .*, got one of 513 bytes/],
     [{ swr: "31d" }, /option "swr" must be a duration from 0 ms to 30 days/],
   ] as const)("a set with %j is refused", async ([options, message]) => {

@@ -21,6 +21,12 @@ describe("a bad option of a cache", () => {
     [{ swr: "31d" }, /option "swr" must be a duration from 0 ms to 30 days/],
     [{ staleIfError: "1y" }, /option "staleIfError" must be a duration from 0 ms to 30 days/],
     [{ leaseWait: "1m" }, /option "leaseWait" must be a duration from 0 ms to 30 s/],
+    [{ negativeTtl: "1y" }, /option "negativeTtl" must be a duration from 0 ms to 30 days/],
+    [{ jitter: 0.6 }, /option "jitter" must be a number from 0 to 0\.5, got 0\.6/],
+    [
+      { earlyRefresh: Number.POSITIVE_INFINITY },
+      /option "earlyRefresh" must be a number from 0 to 10, got Inf/,
+    ],
     [{ tags: ["a"] }, /unknown option "tags"/],
     [{ timeout: 100 }, /option "timeout" must be an object with read, write, flight/],
     [{ timeout: { read: "31s" } }, /option "timeout\.read" must be a duration from 1 ms to 30 s/],

@@ -61,6 +61,7 @@ const ANSWERED: Case[] = [
   })),
   { fault: "empty" },
   { fault: "oversize", options: { megabytes: 1 } },
+  { fault: "oversize", options: { megabytes: 1, announced: false } },
   { fault: "redirect", options: { location: "https://elsewhere.test/" } },
   { fault: "redirect", options: { location: "/x", code: 307 } },
   { fault: "loseReply" },

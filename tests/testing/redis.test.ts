@@ -223,7 +223,7 @@ const OPTIONS: { [Name in FaultName]: Record<keyof Faults[Name], true> } = {
   status: { code: true, body: true, headers: true },
   html: { body: true },
   wrongTypes: { shape: true },
-  oversize: { megabytes: true },
+  oversize: { megabytes: true, announced: true },
   redirect: { location: true, code: true },
   late: { delayMs: true },
   twice: { answer: true, hold: true, delayMs: true },

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const HERE = fileURLToPath(new URL(".", import.meta.url));
-const FILES = ["values.test-d.ts", "options.test-d.ts", "many.test-d.ts"];
+const FILES = ["values.test-d.ts", "options.test-d.ts", "many.test-d.ts", "wrap.test-d.ts"];
 
 let folder: string;
 beforeAll(() => {
@@ -76,6 +76,8 @@ test.for([
   ],
   ["a mutate loses its value", "Promise<Mutated<T>>", "Promise<Mutated<unknown>>"],
   ["a namespace cannot be bound", "namespace(name: string): Cache;", "namespace(name: string): CacheClient;"],
+  ["a wrapped function takes anything", "(...args: A): Promise<T>;", "(...args: never[]): Promise<T>;"],
+  ["a wrapped function may give anything", "((...args: A) => Storable<T> | Promise<Storable<T>>)", "unknown"],
   ["an error is any value", "error is LeewardError", "error is any"],
 ] as const)("a contract by which %s does not", async ([, part, loosened]) => {
   const changed = contract.replaceAll(typeof part === "string" ? part : new RegExp(part, "gs"), loosened);

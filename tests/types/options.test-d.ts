@@ -111,6 +111,18 @@ cache.lookup("key", undefined, { tags: ["a"], freshness: "strict", signal: Abort
 cache.get("key", { tags: ["a"], freshness: "strict", signal: AbortSignal.timeout(5) });
 cache.set("key", 1, { ttl: "5m", swr: "1m", staleIfError: "1h", tags: ["a"] });
 createCache({ swr: "1m", staleIfError: "1h", leaseWait: "1s" });
+createCache({ jitter: 0.1, earlyRefresh: 1, negativeTtl: "10s" });
+cache.getOrSet("key", load, { jitter: 0.5, earlyRefresh: 10, negativeTtl: 0 });
+cache.set("key", 1, { jitter: undefined });
+// @ts-expect-error: a part, not a duration
+cache.set("key", 1, { jitter: "10s" });
+// @ts-expect-error: a set stores what it is given
+cache.set("key", null, { negativeTtl: "10s" });
+// @ts-expect-error: a number
+createCache({ earlyRefresh: true });
+expectTypeOf(cache.has("key", { tags: ["a"], freshness: "strict" })).toEqualTypeOf<Promise<boolean>>();
+// @ts-expect-error: it computes nothing
+cache.has("key", load);
 // @ts-expect-error: a list of tags
 cache.getOrSet("key", load, { tags: "a" });
 // @ts-expect-error: tags are texts

@@ -1,8 +1,9 @@
 /** Guards the two promises that Leeward comes from: one attempt to connect, and nobody suffers from another request's end. */
 import { describe, expect, test } from "vitest";
-import type { Isolate, Visiting } from "./isolate.ts";
+import type { Isolate } from "./isolate.ts";
 import { OLD_DATE, RUNTIMES, type Stage, startStage, together } from "./stage.ts";
 import type { Call, Ended, Visit } from "./visit.ts";
+import type { Visiting } from "./visitor.ts";
 
 /** Deadlines that no test here is to reach. */
 const PATIENT = { timeout: { read: "20s", write: "20s", flight: "20s" } };

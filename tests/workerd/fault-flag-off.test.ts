@@ -2,4 +2,4 @@
 import { guardFaults } from "./fault-contract.ts";
 import { FLAG_OFF } from "./stage.ts";
 
-guardFaults(FLAG_OFF);
+guardFaults(FLAG_OFF, [20]);

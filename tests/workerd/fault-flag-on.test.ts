@@ -2,4 +2,4 @@
 import { guardFaults } from "./fault-contract.ts";
 import { FLAG_ON } from "./stage.ts";
 
-guardFaults(FLAG_ON);
+guardFaults(FLAG_ON, [1]);

@@ -1,153 +1,185 @@
-/** One kind of call, meeting one fault on a connection of its own: what must hold then, and after it. */
+/** Many boxes meeting one fault at the same time: what must hold during it, after it, and while it comes and goes. */
 import { expect } from "vitest";
-import type { Gateway } from "../../dev/gateway.mjs";
 import { secretsIn } from "../secrets.ts";
-import { type FaultCase, SECRET } from "./fault-cases.ts";
-import { credentials, givenBy, type Stage, together } from "./stage.ts";
-import type { Call, Ended, State, Visit } from "./visit.ts";
+import { type Box, PATIENT, type Patience } from "./fault-box.ts";
+import type { FaultCase } from "./fault-cases.ts";
+import { ends, FRESH, OLD, SECRET, TAG, targetsOf } from "./fault-operations.ts";
+import type { Isolate } from "./isolate.ts";
+import { givenBy, type Stage, together } from "./stage.ts";
+import type { Ended, State, Thrown } from "./visit.ts";
 
-export const OPERATIONS = ["getOrSet", "lookup", "get", "set", "delete", "invalidate"] as const;
-export type Operation = (typeof OPERATIONS)[number];
+/** What each box asks for once more during the fault: nothing old then, and Redis is left alone. */
+const MORE = 2;
+/** Attempts that the shortest backoffs allow at once, and then each second. */
+const ATTEMPTS = 4;
+const ATTEMPTS_A_SECOND = 1;
 
-export interface Scenario {
-  operation: Operation;
-  /** The connection is ready and the key's value stored when the fault begins. */
-  warm: boolean;
-  count: number;
+/** Deadlines that end a call where Redis never answers. */
+const SHORT: Patience = { read: 300, write: 400 };
+
+export function patienceFor({ silent }: FaultCase): Patience {
+  return silent ? SHORT : PATIENT;
 }
 
-const KEY = `${SECRET}-key`;
-const OLD = `${SECRET}-old`;
-const FRESH = `${SECRET}-fresh`;
-
-export function isWrite(operation: Operation): boolean {
-  return operation === "set" || operation === "delete" || operation === "invalidate";
-}
-
-/** A cache with a connection, a prefix and events of its own. */
-export class Sandbox {
-  readonly stage: Stage;
-  readonly gateway: Gateway;
-  readonly visit: Omit<Visit, "calls">;
-  readonly prefix: string;
-  readonly patience: { read: number; write: number };
-
-  private constructor(stage: Stage, gateway: Gateway, prefix: string, silent: boolean) {
-    this.stage = stage;
-    this.gateway = gateway;
-    this.prefix = prefix;
-    // Where nothing is silent no deadline is to be reached.
-    this.patience = silent ? { read: 300, write: 400 } : { read: 10_000, write: 10_000 };
-    const options = { prefix, timeout: { ...this.patience, flight: "20s" } };
-    this.visit = { cache: prefix, options, env: credentials(gateway) };
-  }
-
-  static async make(stage: Stage, prefix: string, silent = false): Promise<Sandbox> {
-    return new Sandbox(stage, await stage.another(), prefix, silent);
-  }
-
-  call(call: Call): Promise<Ended> {
-    return this.stage.isolate.call(call, this.visit);
-  }
-
-  state(): Promise<State> {
-    return this.stage.isolate.state(this.visit);
-  }
-
-  until(check: (state: State) => boolean): Promise<State> {
-    return this.stage.isolate.until(check, this.visit);
-  }
-
-  /** Asks until the key is a hit: everything is in order then. */
-  async untilHit(key: string, value: string): Promise<void> {
-    for (const end = Date.now() + 15_000; ; ) {
-      const { value: found } = await this.call({ op: "lookup", key, load: { value } });
-      if ((found as { outcome: string }).outcome === "hit") return;
-      if (Date.now() > end)
-        throw new Error(`${key} does not become a hit: ${JSON.stringify(await this.state())}`);
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-  }
-}
-
-export function callOf(operation: Operation): Call {
-  if (operation === "set") return { op: "set", key: KEY, value: FRESH };
-  if (operation === "delete" || operation === "invalidate" || operation === "get")
-    return { op: operation, key: KEY };
-  return { op: operation, key: KEY, load: { value: FRESH } };
+/** An invalidation that says what it came to, to programs and not to loggers. */
+function expectTold(box: Box, error: Thrown | undefined, state: "pending" | "refused"): void {
+  const { keys = [] } = targetsOf(box.cell.operation);
+  expect(error, box.name).toMatchObject({
+    name: "InvalidationError",
+    code: `invalidation-${state}`,
+    kind: "invalidation",
+    retryable: state === "pending",
+    leeward: true,
+    state,
+    keys,
+  });
+  expect(`${error?.message} ${error?.printed}`, box.name).not.toContain(SECRET);
 }
 
 /** During the fault: reads give the callback's value, writes say what they came to. */
-export async function meetFault(
-  box: Sandbox,
-  fault: FaultCase,
-  { operation, warm, count }: Scenario,
-): Promise<void> {
-  if (warm) await box.untilHit(KEY, OLD);
-  const before = await box.state();
-  await box.gateway.fault(fault.fault, fault.options);
-  const call = callOf(operation);
-  const ended = await together(count, () => box.call(call));
-  const patience = isWrite(operation) ? box.patience.write : box.patience.read;
-  for (const one of ended) {
-    // Its own deadline, and much for a busy machine.
-    expect(one.ms).toBeLessThan(patience + 2000);
-    if (isWrite(operation)) {
-      expect(one.error).toMatchObject({
-        name: "InvalidationError",
-        code: `invalidation-${fault.write}`,
-        state: fault.write,
-        kind: "invalidation",
-        retryable: fault.write === "pending",
-        keys: [KEY],
-        leeward: true,
-      });
-      expect(one.error?.message).not.toContain(SECRET);
-      // As a logger prints it: the keys are there for programs alone.
-      expect(one.error?.printed).not.toContain(SECRET);
-    } else {
-      expect(one.error).toBeUndefined();
-      expect(givenBy(call, one)).toBe(operation === "get" ? undefined : FRESH);
-    }
+function expectHonest(box: Box, fault: FaultCase, ended: Ended): void {
+  const { kind, call, compat } = box.cell.operation;
+  // Its own deadline, and much for a busy machine.
+  const limit = compat ? 1000 : patienceFor(fault)[kind === "read" ? "read" : "write"];
+  // A change has one before its callback, and one after.
+  expect(ended.ms, box.name).toBeLessThan(limit * (kind === "change" ? 2 : 1) + 5000);
+  if (kind === "write") {
+    // A cache that nobody can configure has a short deadline, which a busy machine misses.
+    expectTold(box, ended.error, compat && ended.error?.state === "pending" ? "pending" : fault.write);
+    return;
   }
-  // And then: nothing old, whatever has been asked before, and Redis is left alone.
-  const more = await together(10, () => box.call({ op: "getOrSet", key: KEY, load: { value: FRESH } }));
-  expect(more.map(({ value }) => value)).toEqual(more.map(() => FRESH));
-  const after = await box.state();
+  expect(ended.error, box.name).toBeUndefined();
+  if (kind === "change") {
+    const { value, marked, invalidation } = ended.value as Record<string, unknown>;
+    expect([value, marked], box.name).toEqual([FRESH, false]);
+    expect(invalidation, box.name).toMatchObject({ state: fault.write });
+  } else expect(givenBy(call, ended), box.name).toBe(kind === "look" ? undefined : FRESH);
+}
+
+/** That something tells the cause: an event, or for the old contract's cache, which nobody observes, the log. */
+function expectNamed(box: Box, fault: FaultCase, state: State, log: string): void {
+  const { kind, compat } = box.cell.operation;
+  // Unless a cache that is observed has been the first to find out.
+  const isLogged = log.includes("leeward: Redis is not there, callbacks run");
+  if (compat && (isLogged || fault.write === "refused")) return;
   // A refusal is no failure of the exchange: the invalidation's own event names it.
-  const refused = isWrite(operation) && fault.write === "refused";
-  const named = after.events.some((event) =>
+  const refused = fault.write === "refused" && (kind === "write" || kind === "change");
+  const named = state.events.some((event) =>
     refused
       ? event.type === "invalidation" &&
         event.state === "refused" &&
         /^not permitted/.test(event.reason ?? "")
       : event.type === "failure" && event.error === fault.error && fault.message.test(event.message),
   );
-  expect(named, `no event names the cause among ${JSON.stringify(after.events)}`).toBe(true);
-  expect(after.connection.attempts - before.connection.attempts).toBeLessThanOrEqual(4);
-  expect(after.stats.requests - before.stats.requests).toBeLessThanOrEqual(2 * (count + more.length) + 4);
+  expect(named, `${box.name}: no event names the cause among ${JSON.stringify(state.events)}`).toBe(true);
 }
 
-/** After the fault: pending writes are carried out, and hits come back. */
-export async function recover(box: Sandbox, fault: FaultCase, { operation }: Scenario): Promise<void> {
-  await box.gateway.fault("healthy");
-  if (fault.write === "refused") {
-    // Who may not run scripts is not asked to for a minute, and a refused invalidation is not sent again: nothing is stored.
-    const { value } = await box.call({ op: "getOrSet", key: `${SECRET}-other`, load: { value: FRESH } });
-    expect(value).toBe(FRESH);
-    return expectNoSecrets(box, JSON.stringify((await box.state()).events));
+/** All boxes in the fault at once. */
+export async function meetFault(boxes: readonly Box[], fault: FaultCase): Promise<void> {
+  const began = Date.now();
+  const before = await Promise.all(boxes.map((box) => box.state()));
+  await boxes[0]?.stage.gateway.fault(fault.fault, fault.options);
+  const all = await Promise.all(
+    boxes.map(async (box) => {
+      for (const one of await box.run()) expectHonest(box, fault, one);
+      const more = await together(MORE, () => box.other({ op: "getOrSet", load: { value: FRESH } }));
+      expect(
+        more.map(({ value }) => value),
+        box.name,
+      ).toEqual(more.map(() => FRESH));
+      return box.state();
+    }),
+  );
+  const logs = new Map<Isolate, string>();
+  for (const { isolate } of boxes) if (!logs.has(isolate)) logs.set(isolate, await isolate.log());
+  for (const [index, box] of boxes.entries()) {
+    const [then, now] = [before[index], all[index]];
+    if (then === undefined || now === undefined) throw new Error("a box without a state");
+    const { count, operation } = box.cell;
+    expectNamed(box, fault, now, logs.get(box.isolate) ?? "");
+    if (operation.compat) continue;
+    const attempts = ATTEMPTS + (ATTEMPTS_A_SECOND * (Date.now() - began)) / 1000;
+    expect(now.connection.attempts - then.connection.attempts, box.name).toBeLessThanOrEqual(attempts);
+    // Where scripts are refused, each goes on without them.
+    const requests = (fault.write === "refused" ? 6 : 3) * (count + MORE) + attempts;
+    expect(now.stats.requests - then.stats.requests, box.name).toBeLessThanOrEqual(requests);
+    const runs = Object.values(now.books).reduce((sum, { started }) => sum + started, 0);
+    const ran = Object.values(then.books).reduce((sum, { started }) => sum + started, 0);
+    const own = operation.kind === "read" || operation.kind === "change" ? count : 0;
+    expect(runs - ran, `${box.name}: each call runs its callback at most once`).toBeLessThanOrEqual(
+      own + MORE,
+    );
+    if (operation.kind === "change") expect(runs - ran, box.name).toBeGreaterThanOrEqual(count);
   }
-  await box.untilHit(KEY, FRESH);
-  const { events, stats } = await box.until(({ stats }) => stats.journal === 0);
-  if (isWrite(operation)) {
-    expect(JSON.stringify(await box.stage.hash(KEY, box.prefix))).not.toContain(OLD);
-    expect(stats.invalidationsApplied).toBeGreaterThan(0);
-  }
-  await expectNoSecrets(box, JSON.stringify(events));
 }
 
-export async function expectNoSecrets(box: Sandbox, told: string): Promise<void> {
-  for (const text of [told, await box.stage.isolate.log()]) {
-    expect(secretsIn(text, [SECRET, box.gateway.token])).toEqual([]);
-  }
+/** After the fault: pending writes are carried out, nothing old is served, and hits come back. */
+export async function recover(boxes: readonly Box[], fault: FaultCase): Promise<void> {
+  await boxes[0]?.stage.gateway.fault("healthy");
+  await Promise.all(
+    boxes.map(async (box) => {
+      const { operation } = box.cell;
+      if (fault.write === "refused") {
+        // Who may not run scripts is not asked to for a minute, and a refused invalidation is not sent again: nothing is stored.
+        const other = { op: "getOrSet", key: `${SECRET}-other`, load: { value: FRESH } } as const;
+        expect((await box.call(other)).value).toBe(FRESH);
+        return;
+      }
+      // What nobody has ended may still be a hit.
+      const asWas = operation.kind === "read" || operation.kind === "look";
+      await box.untilHit(FRESH, asWas ? [FRESH, OLD] : [FRESH]);
+      const { stats } = await box.untilEmpty();
+      if (ends(operation) && !operation.compat) expect(stats.invalidationsApplied).toBeGreaterThan(0);
+    }),
+  );
+}
+
+/**
+ * The fault comes and goes from one request to the next: whatever comes of it, every answer is one that is allowed, and
+ * nothing is served that was stored before an invalidation that was told as applied.
+ */
+export async function flap(boxes: readonly Box[], fault: FaultCase): Promise<void> {
+  await Promise.all(
+    boxes.map(async (box) => {
+      const { value } = await box.beside({ op: "set", value: OLD, options: { tags: [TAG] } });
+      expect(value, box.name).toMatchObject({ state: "applied" });
+    }),
+  );
+  await boxes[0]?.stage.gateway.fault(fault.fault, { ...fault.options, every: 2 });
+  const applied = await Promise.all(
+    boxes.map(async (box) => {
+      const { operation } = box.cell;
+      const { kind, call } = operation;
+      let wasApplied = false;
+      for (const ended of await box.run(4)) {
+        if (kind === "write" && ended.error !== undefined) expectTold(box, ended.error, "pending");
+        else expect(ended.error, box.name).toBeUndefined();
+        const { state, invalidation } = (ended.value ?? {}) as Record<string, { state?: unknown } | string>;
+        const told = kind === "change" ? (invalidation as { state?: unknown } | undefined)?.state : state;
+        if (kind === "read") expect([OLD, FRESH], box.name).toContain(givenBy(call, ended));
+        if (kind === "look") expect([OLD, undefined], box.name).toContain(givenBy(call, ended));
+        if (kind === "change") expect(["applied", "pending"], box.name).toContain(told);
+        wasApplied ||= told === "applied";
+      }
+      return wasApplied;
+    }),
+  );
+  await boxes[0]?.stage.gateway.fault("healthy");
+  await Promise.all(
+    boxes.map(async (box, index) => {
+      // What is pending covers it, too.
+      const isOver = ends(box.cell.operation) || (applied[index] && box.cell.operation.kind === "write");
+      const ended = await box.beside({ op: "getOrSet", load: { value: FRESH } });
+      if (isOver) expect(ended.value, box.name).toBe(FRESH);
+      else expect([OLD, FRESH], box.name).toContain(ended.value);
+      await box.untilEmpty();
+    }),
+  );
+}
+
+/** Nothing secret in any event or line of the log. */
+export async function expectNoSecrets(stage: Stage, boxes: readonly Box[]): Promise<void> {
+  const told = await Promise.all(boxes.map(async (box) => JSON.stringify((await box.state()).events)));
+  for (const isolate of new Set(boxes.map((box) => box.isolate))) told.push(await isolate.log());
+  expect(secretsIn(told.join("\n"), [SECRET, stage.gateway.token])).toEqual([]);
 }

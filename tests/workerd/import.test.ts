@@ -34,6 +34,8 @@ describe("importing the package (P1)", () => {
     watched: string[];
     states: string[];
     counted: number[];
+    keys: string[];
+    unusable: number;
   }
   interface Used {
     answers: number[];
@@ -54,7 +56,9 @@ describe("importing the package (P1)", () => {
 
   function expectNothing(nothing: Nothing, used: Used): void {
     expect(nothing.watched).toEqual(expect.arrayContaining(WATCHED));
-    expect(nothing.report).toEqual({ import: {}, createCache: {}, for: {}, look: {}, rest: {} });
+    expect(nothing.report).toEqual({ import: {}, createCache: {}, for: {}, look: {}, wrap: {}, rest: {} });
+    expect(nothing.keys).toEqual(['user:["7"]']);
+    expect(nothing.unusable).toBeGreaterThan(0);
     expect(new Set(nothing.states)).toEqual(new Set(["idle"]));
     expect(new Set(nothing.counted)).toEqual(new Set([0]));
     expect(used.answers).toEqual([1, 2]);
@@ -69,7 +73,7 @@ describe("importing the package (P1)", () => {
     export const waitUntil = (promise) => calls.waitUntil(promise);
   `;
 
-  test("uses no I/O, timer, chance, clock, env or wasm in workerd, nor do createCache, for, connection, stats", async () => {
+  test("uses no I/O, timer, chance, clock, env or wasm in workerd, nor do createCache, for, connection, stats, wrap", async () => {
     const sources = { "cloudflare:workers": WORKERS };
     const worker = await isolate({ modules: ["nothing.ts", "counters.ts"], sources });
     expectNothing(await worker.get<Nothing>(), await worker.get<Used>("/used"));

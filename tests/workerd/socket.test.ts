@@ -131,7 +131,9 @@ async function startServer(behave: (socket: Socket) => void): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-test.for(RUNTIMES.map((runtime) => ({ runtime, name: runtime.name })))("whatever bytes come in place of answers, $name", async ({ runtime }) => {
+test.for(
+  RUNTIMES.map((runtime) => ({ runtime, name: runtime.name })),
+)("whatever bytes come in place of answers, $name", async ({ runtime }) => {
   const stage = await startStage(runtime);
   const { isolate } = stage;
   const one = async (name: string, behave: (socket: Socket) => void) => {

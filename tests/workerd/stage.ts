@@ -2,8 +2,9 @@
 import { afterAll, expect, onTestFinished } from "vitest";
 import { type Gateway, startGateway } from "../../dev/gateway.mjs";
 import { type Redis, startRedis } from "../../dev/redis.mjs";
-import { type Isolate, type IsolateOptions, NEWEST, startIsolate } from "./isolate.ts";
+import { type Isolate, type IsolateOptions, startIsolate } from "./isolate.ts";
 import type { Call, Ended, State } from "./visit.ts";
+import { NEWEST } from "./workerd.ts";
 
 /** A runtime's configuration, as a test's name says it. */
 export interface Runtime {
@@ -13,7 +14,7 @@ export interface Runtime {
 }
 
 /** `handle_cross_request_promise_resolution`, which decides who may settle whose promises. */
-const FLAG = "handle_cross_request_promise_resolution";
+export const FLAG = "handle_cross_request_promise_resolution";
 export const FLAG_ON: Runtime = { name: "flag on", compatibilityDate: NEWEST, flags: [FLAG] };
 export const FLAG_OFF: Runtime = { name: "flag off", compatibilityDate: NEWEST, flags: [`no_${FLAG}`] };
 
@@ -106,12 +107,14 @@ export function credentials({ url, token }: { url: string; token: string }): Rec
   return { UPSTASH_REDIS_REST_URL: url, UPSTASH_REDIS_REST_TOKEN: token };
 }
 
+/** Lines of the log in which the runtime, or a worker, complains. */
+export const complaint = /uncaught|unhandled|hung|leeward:/i;
+
 /**
  * What the runtime says when a worker misbehaves. Not among it: the warning that a promise was settled whose waiter has
  * answered meanwhile by its own timer, which is what own timers are for.
  */
 export async function complaints(isolate: Isolate, allowed?: RegExp): Promise<string[]> {
-  const complaint = /uncaught|unhandled|hung|leeward:/i;
   const lines = (await isolate.log()).split("\n");
   return lines.filter((line) => complaint.test(line) && !allowed?.test(line));
 }

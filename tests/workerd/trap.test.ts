@@ -1,8 +1,9 @@
 /** A core that fails in earnest in workerd: no answer fails, neighbours finish, and nothing that is pending is lost. */
 import type { CacheEvent } from "leeward";
 import { describe, expect, test } from "vitest";
-import { type Isolate, TRAPPING_PACKAGE } from "./isolate.ts";
+import type { Isolate } from "./isolate.ts";
 import { givenBy, RUNTIMES, startStage, together } from "./stage.ts";
+import { TRAPPING_PACKAGE } from "./workerd.ts";
 
 const WAYS = ["panic", "trap", "overflow", "exhaust"];
 const CAUSE = /failed on purpose, at src\/js\/trap\.rs:\d+|unreachable|out of bounds|call stack/;

@@ -1,7 +1,10 @@
 /** What the tests ask of the worker under test, and what it tells of itself: plain JSON, both ways. */
 import type { CacheEvent, Connection, ReadOptions, Stats } from "leeward";
 
-/** One call of the cache. `look` is `lookup` without a callback. */
+/**
+ * One call of the cache. `look` is `lookup` without a callback, `update` a `set` after a `get`; the last two are of the old
+ * contract, and on its own cache.
+ */
 export interface Call {
   op:
     | "getOrSet"
@@ -10,28 +13,38 @@ export interface Call {
     | "get"
     | "getMany"
     | "set"
+    | "update"
     | "delete"
     | "invalidate"
     | "expire"
     | "mutate"
-    | "redis";
+    | "redis"
+    | "redisCache"
+    | "invalidateCache";
   key: string;
   /** More keys of an `invalidate` or a `getMany`, each of whose values is its key. */
   also?: string[];
   /** In place of keys, what an `invalidate`, an `expire` or a `mutate` is about. */
-  what?: { keys?: string[]; tags?: string[]; all?: true };
+  what?: Targets;
   /** Names of namespaces, the outer one first. */
   namespace?: string[];
   /** More options of the call. */
   options?: Omit<ReadOptions, "ttl" | "signal"> & { timeout?: number };
   /** Of `redis`. */
   command?: [string, ...(string | number)[]];
-  /** What `set` stores. */
+  /** What `set` and `update` store. */
   value?: unknown;
   load?: Load;
   ttl?: number;
   /** The caller's own signal is aborted when this gate opens. */
   abortAt?: string;
+}
+
+/** What an invalidation is about. */
+export interface Targets {
+  keys?: string[];
+  tags?: string[];
+  all?: true;
 }
 
 /** What the callback does, in this order. */
@@ -123,7 +136,7 @@ export interface State {
   connection: Connection;
   /** The core's tables: operations, requests, batches, flights. */
   underWay: number[];
-  /** Requests whose clients have gone, where the runtime says so (`enable_request_signal`). */
+  /** The cache's requests whose clients have gone, where the runtime says so (`enable_request_signal`). */
   gone: number;
   /** Rejections that nobody has handled. */
   unhandled: string[];

@@ -9,7 +9,9 @@ import {
   createCache,
   type Fill,
   type Invalidation,
+  invalidateCache,
   isLeewardError,
+  redisCache,
 } from "leeward";
 import type { Book, Call, Ended, Load, State, Thrown, Visit } from "./visit.ts";
 
@@ -21,15 +23,20 @@ interface Kept {
   cache: Cache;
   events: CacheEvent[];
   books: Map<string, Book>;
+  gone: number;
 }
 
 const caches = new Map<string, Kept>();
 const open = new Set<string>();
-const unhandled: string[] = [];
-let gone = 0;
+const unhandled = new Map<Promise<unknown>, string>();
 
 addEventListener("unhandledrejection", (event) => {
-  unhandled.push(String((event as PromiseRejectionEvent).reason));
+  const { promise, reason } = event as PromiseRejectionEvent;
+  unhandled.set(promise, String(reason));
+});
+// With old compatibility dates the runtime tells of rejections that are handled a microtask later.
+addEventListener("rejectionhandled", (event) => {
+  unhandled.delete((event as PromiseRejectionEvent).promise);
 });
 
 function keptOf({ cache = "default", options, unobserved }: Visit): Kept {
@@ -41,7 +48,7 @@ function keptOf({ cache = "default", options, unobserved }: Visit): Kept {
       unobserved || (options !== undefined && (typeof options !== "object" || options === null))
         ? options
         : { ...options, ...observer };
-    kept = { cache: createCache(given as CacheOptions), events, books: new Map() };
+    kept = { cache: createCache(given as CacheOptions), events, books: new Map(), gone: 0 };
     caches.set(cache, kept);
   }
   return kept;
@@ -146,6 +153,11 @@ async function perform(kept: Kept, client: Pick<Cache, "getOrSet">, call: Call):
       value = Object.fromEntries(found);
     } else if (op === "redis") value = await cache.redis(...(call.command ?? ["PING"]));
     else if (op === "set") value = await cache.set(key, call.value as string, options);
+    else if (op === "update") {
+      await cache.get(key, options);
+      value = await cache.set(key, call.value as string, options);
+    } else if (op === "redisCache") value = await redisCache(load, [key]);
+    else if (op === "invalidateCache") value = await invalidateCache(key);
     else if (op === "delete") value = await cache.delete(key);
     else if (op === "expire") value = await cache.expire(what);
     else if (op === "mutate") value = await cache.mutate(what, () => load(), options);
@@ -175,7 +187,15 @@ function stateOf(visit: Visit, env: unknown): State {
   const client = visit.direct ? kept.cache : kept.cache.for(visit.env === undefined ? env : visit.env);
   const { stats, connection } = { stats: client.stats(), connection: client.connection };
   const books = Object.fromEntries(kept.books);
-  return { books, events: kept.events, stats, connection, underWay: underWay(), gone, unhandled };
+  return {
+    books,
+    events: kept.events,
+    stats,
+    connection,
+    underWay: underWay(),
+    gone: kept.gone,
+    unhandled: [...unhandled.values()],
+  };
 }
 
 interface Core {
@@ -217,6 +237,12 @@ function failAt(n: number, how: string): void {
   }
 }
 
+/** Has the isolate's clock jump: what it shows from now on. */
+function jump(ms: number): void {
+  const { now } = Date;
+  Date.now = () => now() + ms;
+}
+
 export default {
   async fetch(request: Request, env: unknown, ctx: Context): Promise<Response> {
     const { pathname, searchParams } = new URL(request.url);
@@ -228,16 +254,20 @@ export default {
       open.clear();
       return new Response("shut");
     }
+    if (pathname === "/jump") {
+      jump(Number(searchParams.get("by")));
+      return new Response("jumped");
+    }
     if (pathname === "/fail") {
       failAt(Number(searchParams.get("at")), searchParams.get("how") ?? "");
       return new Response("armed");
     }
     const visit = (await request.json()) as Visit;
     if (pathname === "/state") return Response.json(stateOf(visit, env));
-    request.signal?.addEventListener("abort", () => {
-      gone += 1;
-    });
     const kept = keptOf(visit);
+    request.signal?.addEventListener("abort", () => {
+      kept.gone += 1;
+    });
     const given = visit.env === undefined ? env : visit.env;
     const client = visit.direct ? kept.cache : kept.cache.for(given, contextOf(visit, ctx));
     const calls = visit.calls.map((call) => perform(kept, client, call));

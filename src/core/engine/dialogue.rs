@@ -7,6 +7,7 @@ use core::ops::Range;
 use super::raw::RawError;
 use crate::core::entry::ValueKind;
 use crate::core::event::{Bypass, Event, InvalidationState, Outcome};
+use crate::core::ratio::Ratio;
 use crate::core::redis::reply::Encoding;
 use crate::core::time::Millis;
 
@@ -93,6 +94,12 @@ pub struct ReadCall<'a> {
     pub stale_if_error: Option<Millis>,
     /// How long it waits for another isolate that computes the value; `None`: as the cache's.
     pub lease_wait: Option<Millis>,
+    /// How eagerly a fresh entry is refreshed before its time.
+    pub early_refresh: Option<Ratio>,
+    /// By how much of its time to live, at most, the entry's own is shorter.
+    pub jitter: Option<Ratio>,
+    /// Time to live where the callback says that there is no value; 0: that is not stored.
+    pub negative_ttl: Option<Millis>,
     /// What will do.
     pub freshness: Freshness,
     /// Whether there is a callback.
@@ -133,6 +140,8 @@ pub enum WriteKind<'a> {
         swr: Option<Millis>,
         /// As in `ReadCall`.
         stale_if_error: Option<Millis>,
+        /// As in `ReadCall`.
+        jitter: Option<Ratio>,
     },
     /// Runs a callback that changes the source, and ends what is stored before and after.
     Mutate {
@@ -189,6 +198,8 @@ pub enum CallbackEnd {
         ttl: Option<Millis>,
         /// It asked not to store the value.
         skip: bool,
+        /// The value is that there is none: `undefined` or `null`.
+        none: bool,
         /// Tags that it declared besides those of the call.
         tags: Vec<String>,
     },

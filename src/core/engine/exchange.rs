@@ -39,6 +39,10 @@ pub(super) enum Slot {
     Release {
         op: OpId,
     },
+    /// A lease that is asked for, for an early refresh.
+    Lease {
+        op: OpId,
+    },
     /// The first step of a `set`.
     Renewal {
         op: OpId,
@@ -74,6 +78,7 @@ impl Slot {
             Self::Read { op }
             | Self::Fill { op }
             | Self::Release { op }
+            | Self::Lease { op }
             | Self::Renewal { op }
             | Self::SetFill { op }
             | Self::Versions { op, .. }
@@ -422,6 +427,7 @@ impl Engine {
                 }
                 Slot::Release { op } => self.released(op),
                 Slot::Raw { op } => self.raw_replied(op, id, reply, body),
+                Slot::Lease { op } => self.early_replied(op, reply, body, now),
                 Slot::PlainMore { .. } => {}
                 Slot::Drop(drop) => self.drop_replied(lane, sent, drop, reply, now),
             }
@@ -459,6 +465,7 @@ impl Engine {
             match slot {
                 Slot::Read { op } | Slot::Plain { op } => self.read_failed(op, failure.kind, now),
                 Slot::Release { op } => self.released(op),
+                Slot::Lease { op } => self.early_failed(op),
                 Slot::PlainMore { .. } => {}
                 Slot::Raw { op } => match replies.get(index) {
                     Some(reply) => self.raw_replied(op, id, reply, body),

@@ -27,7 +27,7 @@ impl Engine {
     pub fn encoded(&mut self, id: OpId, encoded: Encoded, host: f64) -> bool {
         let now = self.now(host);
         let Some((lane, read)) = self.reading(id) else { return false };
-        let ReadStep::Encoding { ttl, cost } = read.step else { return true };
+        let ReadStep::Encoding { life, cost } = read.step else { return true };
         let (tags, basis) = (read.tags(), read.basis.clone());
         if encoded.size > MAX_VALUE {
             return self.unencodable(id, "$", "it is over 4 MiB when encoded", host);
@@ -42,7 +42,8 @@ impl Engine {
             self.push(lane.request, Effect::Share(id, value));
             self.push(lane.request, Effect::Settle(value));
         }
-        let storable = self.reading(id).is_some_and(|(_, read)| !read.basis.is_empty());
+        let storable =
+            life.ttl > Millis::ZERO && self.reading(id).is_some_and(|(_, read)| !read.basis.is_empty());
         let ready = self.peer(lane.connection).is_some_and(|peer| peer.connection.is_ready());
         let affords = !storable || self.affords_or_tells(lane, Purpose::Any, encoded.size, now);
         if storable && ready && affords {
@@ -50,14 +51,14 @@ impl Engine {
                 self.push(lane.request, Effect::Background(id));
             }
             self.serve_computed(id, None, now);
-            self.send_fill(id, encoded, ttl, cost, now);
+            self.send_fill(id, encoded, life, cost, now);
         } else {
             self.serve_computed(id, Some(false), now);
             if storable {
                 self.note_fill(id, false, Some(if ready { "budget" } else { "down" }), now);
             }
             self.end_own_flight(id, Stage::NotStored);
-            self.finish(id);
+            self.end_without_value(id, now);
         }
         true
     }
@@ -80,16 +81,9 @@ impl Engine {
         true
     }
 
-    pub(super) fn send_fill(
-        &mut self,
-        id: OpId,
-        encoded: Encoded,
-        ttl: Millis,
-        cost: Millis,
-        now: Timestamp,
-    ) {
+    pub(super) fn send_fill(&mut self, id: OpId, encoded: Encoded, life: Life, cost: Millis, now: Timestamp) {
         let Some((lane, read)) = self.reading(id) else { return };
-        let (resent, life) = (read.resent, Life { ttl, ..read.life });
+        let resent = read.resent;
         // What the callback declared has been looked at: it is all in there.
         let Some(basis) = read.basis.narrow(&read.tags()) else {
             return self.conclude_fill(id, Stage::NotStored, Some("late tags"), now);
@@ -97,7 +91,7 @@ impl Engine {
         let command = self.fill_command(lane, &basis, encoded, life, cost, "", resent);
         let batch = self.enqueue(lane, None, encoded.size, command, Slot::Fill { op: id });
         let deadline = now.after(self.config(lane.cache).map_or(Millis::ZERO, |config| config.write));
-        self.set_step(id, ReadStep::Filling { batch, encoded, ttl, cost });
+        self.set_step(id, ReadStep::Filling { batch, encoded, life, cost });
         self.set_due(id, Some(deadline));
     }
 
@@ -127,7 +121,7 @@ impl Engine {
 
     pub(super) fn fill_replied(&mut self, id: OpId, reply: &Reply, body: &[u8], now: Timestamp) {
         let Some((lane, read)) = self.reading(id) else { return };
-        let ReadStep::Filling { encoded, ttl, cost, .. } = read.step else { return };
+        let ReadStep::Filling { encoded, life, cost, .. } = read.step else { return };
         let (key, resent) = (read.key.clone(), read.resent);
         match reply {
             reply if reply::is_ok(body, reply) => {
@@ -142,7 +136,7 @@ impl Engine {
                 if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
                     read.resent = true;
                 }
-                self.send_fill(id, encoded, ttl, cost, now);
+                self.send_fill(id, encoded, life, cost, now);
             }
             Reply::Error(error) => {
                 self.report_command(lane, *error, now);

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::op::{Op, ReadStep};
+use super::op::{Op, ReadStep, Refresh};
 use super::{Effect, Engine, Freshness, MAX_JOINS, OpId, Served, Source};
 use crate::core::event::{Bypass, Outcome};
 use crate::core::flight::{FlightId, Stage, Take};
@@ -80,7 +80,7 @@ impl Engine {
                 peer.seen.note(lane.request, &basis);
             }
         }
-        let (tags, refresh, staleness) = (Vec::new(), false, None);
+        let (tags, refresh, staleness) = (Vec::new(), Refresh::No, None);
         self.set_step(id, ReadStep::Decoding { served, tags, refresh, staleness });
         self.set_due(id, None);
         self.flights.leave(flight_id);

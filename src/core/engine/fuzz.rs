@@ -3,6 +3,9 @@
 //!
 //! Each takes any bytes, and asserts what holds whatever they are.
 
+#[cfg(test)]
+mod mutation;
+
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
@@ -17,6 +20,7 @@ use crate::core::entry::{Header, ValueKind, stamps};
 use crate::core::fence::Fence;
 use crate::core::key::Key;
 use crate::core::options::{CallKind, OptionValue, Options, call_option};
+use crate::core::ratio::Ratio;
 use crate::core::redis::reply::{self, Encoding, Reply};
 use crate::core::time::Timestamp;
 
@@ -229,6 +233,9 @@ pub fn answer(data: &[u8]) {
         swr: long,
         stale_if_error: long,
         lease_wait: if how & 2 == 0 { None } else { long },
+        early_refresh: Some(Ratio::millionths(10_000_000)),
+        jitter: Some(Ratio::millionths(500_000)),
+        negative_ttl: Some(crate::core::time::Millis::ZERO),
         freshness: if how & 4 == 0 { Freshness::Normal } else { Freshness::Strict },
         load: how & 8 == 0,
         many: how & 32 == 0,
@@ -256,7 +263,11 @@ pub fn answer(data: &[u8]) {
             }
             Some(Effect::Run(_)) => {
                 let tags = Vec::from([String::from("late")]);
-                engine.callback(op, CallbackEnd::Ok { ttl: None, skip: false, tags }, now);
+                engine.callback(
+                    op,
+                    CallbackEnd::Ok { ttl: None, skip: false, none: how & 64 != 0, tags },
+                    now,
+                );
             }
             Some(Effect::Decode(op, _) | Effect::Stash(op, _)) => {
                 engine.decoded(op, how & 32 == 0, now);

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::found::{Found, Source as FoundSource, State};
-use super::op::{Op, Read, ReadStep};
+use super::op::{Op, Read, ReadStep, Refresh};
 use super::{Effect, Engine, Freshness, OpId, Served, Source};
 use crate::core::basis::Basis;
 use crate::core::entry::Header;
@@ -70,6 +70,11 @@ impl Engine {
                     self.end_lease_wait(id, LeaseOutcome::Filled, now);
                     let stale = served.outcome == Outcome::Stale;
                     let staleness = stale.then(|| header.staleness(found.now));
+                    let refresh = match refresh {
+                        true => Refresh::Leased,
+                        false if !stale && self.is_early(id, header, &found) => Refresh::Early,
+                        false => Refresh::No,
+                    };
                     self.set_step(id, ReadStep::Decoding { served, tags, refresh, staleness });
                     self.set_due(id, None);
                     return self.push(lane.request, Effect::Decode(id, source));

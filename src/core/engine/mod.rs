@@ -5,13 +5,14 @@
 //! each request, for `wait`. An event for an operation that is no longer known gives `false`: the driver then finishes the
 //! call by itself, with the callback's value or by running the callback.
 //!
-//! `read`, `follow`, `lease`, `late`, `fill`, `write`, `set`, `mutate`, `replay` and `exchange` hold the steps of the operations;
+//! `read`, `follow`, `lease`, `early`, `late`, `fill`, `write`, `set`, `mutate`, `replay` and `exchange` hold the steps of the operations;
 //! this file holds what they share.
 
 mod admission;
 mod budget;
 mod dialogue;
 mod drop;
+mod early;
 mod exchange;
 mod fill;
 mod follow;
@@ -82,7 +83,7 @@ const MAX_CONNECTIONS: usize = 64;
 const HOT: Millis = Millis::seconds(10);
 /// How long a key whose value could not be stored is passed through.
 const BARRED: Millis = Millis::seconds(60);
-/// At most so many keys are remembered as hot, and as many as passed through.
+/// At most so many keys are remembered as hot, as many as passed through, and as many as asked for.
 const MAX_RECENT: usize = 4096;
 /// An operation joins at most so many flights, then does its own work.
 const MAX_JOINS: u8 = 2;
@@ -98,6 +99,8 @@ struct Peer {
     /// The replay under way, and until when it is believed in.
     replay: Option<(OpId, Timestamp)>,
     hot: Recent,
+    /// Keys whose lease was asked for lately, for an early refresh.
+    asked: Recent,
     barred: Recent,
     tagged: Tagged,
     seen: Seen,
@@ -219,6 +222,7 @@ impl Engine {
             journal: Journal::with_room(self.limits.journal),
             replay: None,
             hot: Recent::new(HOT, MAX_RECENT),
+            asked: Recent::new(early::ASK_AGAIN, MAX_RECENT),
             barred: Recent::new(BARRED, MAX_RECENT),
             tagged: Tagged::default(),
             seen: Seen::default(),

@@ -12,6 +12,7 @@ use crate::core::event::Bypass;
 use crate::core::flight::FlightId;
 use crate::core::journal::{Depth, Seq};
 use crate::core::key::Key;
+use crate::core::ratio::Ratio;
 use crate::core::time::{Millis, Timestamp};
 
 /// What is common to all operations.
@@ -53,6 +54,11 @@ pub(super) struct Read {
     /// Tags that the callback has declared.
     pub(super) late: Vec<Key>,
     pub(super) life: Life,
+    /// How long it lives that there is no value, where that is not as of any other.
+    pub(super) negative: Option<Life>,
+    /// By how much of it the time to live is shortened at most.
+    pub(super) jitter: Ratio,
+    pub(super) early_refresh: Ratio,
     pub(super) freshness: Freshness,
     pub(super) load: bool,
     /// Its callback is for many keys, and must not wait for other requests.
@@ -121,17 +127,30 @@ pub(super) enum ReadStep {
     /// Waiting for the holder of the lease.
     AwaitingLease,
     /// The driver decodes; then it is to be served so.
-    Decoding { served: Served, tags: Vec<Key>, refresh: bool, staleness: Option<Millis> },
+    Decoding { served: Served, tags: Vec<Key>, refresh: Refresh, staleness: Option<Millis> },
     /// The driver decodes a stale value, to be kept; then the callback runs.
     Stashing { served: Served, tags: Vec<Key> },
     /// The callback runs.
     Running,
     /// The driver encodes the callback's value.
-    Encoding { ttl: Millis, cost: Millis },
+    Encoding { life: Life, cost: Millis },
     /// It is giving its lease back.
     Releasing { batch: BatchId },
+    /// The hit is served; it is asking for the lease, to refresh it.
+    Leasing { batch: BatchId },
     /// Its fill is in a batch.
-    Filling { batch: BatchId, encoded: Encoded, ttl: Millis, cost: Millis },
+    Filling { batch: BatchId, encoded: Encoded, life: Life, cost: Millis },
+}
+
+/// Whether a stored value that is served is refreshed behind the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refresh {
+    /// No.
+    No,
+    /// It is stale, and the lease is here.
+    Leased,
+    /// It is fresh: if the lease can be had.
+    Early,
 }
 
 /// An invalidation, an expiry, a mutate, or a `set`, which is an invalidation and then a fill.
@@ -289,7 +308,7 @@ impl Op {
 
 impl Read {
     /// Everything that its value depends on, as far as is known.
-    pub(super) fn depends(&self) -> impl Iterator<Item = &Key> {
+    pub(super) fn depends(&self) -> impl Iterator<Item = &Key> + Clone {
         core::iter::once(&self.key).chain(&self.spaces).chain(&self.named).chain(&self.hinted)
     }
 

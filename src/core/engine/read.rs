@@ -16,7 +16,8 @@ use crate::core::event::{Bypass, EventKind};
 use crate::core::flight::{Joiner, Stage};
 use crate::core::journal::{Cover, Seq};
 use crate::core::key::Key;
-use crate::core::redis::command::Command;
+use crate::core::ratio::Ratio;
+use crate::core::redis::command::{Command, How};
 use crate::core::redis::reply::{CommandError, Reply};
 use crate::core::redis::script::Script;
 use crate::core::time::{Millis, Timestamp};
@@ -48,8 +49,19 @@ impl Engine {
             swr: call.swr.unwrap_or(config.swr),
             stale_if_error: call.stale_if_error.unwrap_or(config.stale_if_error),
         };
-        // Many do not wait for one.
-        let wait = if call.many { Millis::ZERO } else { call.lease_wait.unwrap_or(config.lease_wait) };
+        // Many do not wait for one, and are asked for once: not again for what might be refreshed.
+        let (wait, early_refresh) = if call.many {
+            (Millis::ZERO, Ratio::ZERO)
+        } else {
+            (call.lease_wait.unwrap_or(config.lease_wait), call.early_refresh.unwrap_or(config.early_refresh))
+        };
+        let jitter = call.jitter.unwrap_or(config.jitter);
+        // Where there is no value, there is nothing to stand in for, unless the call says so itself.
+        let negative = call.negative_ttl.or(config.negative_ttl).map(|ttl| Life {
+            ttl,
+            swr: call.swr.unwrap_or(Millis::ZERO),
+            stale_if_error: call.stale_if_error.unwrap_or(Millis::ZERO),
+        });
         let remembered = self.peer(call.connection).map(|peer| peer.tagged.of(&key)).unwrap_or_default();
         let hinted = remembered.iter().filter(|tag| !named.contains(tag)).cloned().collect();
         let start = self.tick();
@@ -61,6 +73,9 @@ impl Engine {
             hinted,
             late: Vec::new(),
             life,
+            negative,
+            jitter,
+            early_refresh,
             freshness: call.freshness,
             load: call.load,
             many: call.many,
@@ -173,7 +188,7 @@ impl Engine {
     fn send_read(&mut self, id: OpId, attempt: Option<u32>, deadline: Timestamp, now: Timestamp) {
         let Some((lane, read)) = self.reading(id) else { return };
         let depends: Vec<Key> = read.depends().cloned().collect();
-        let (resent, namespaces, required) = (read.resent, read.spaces.len(), read.named.len());
+        let resent = read.resent;
         let (forced, spoiled) = (read.freshness == Freshness::Forced, read.spoiled);
         let token = if forced { String::new() } else { read.lease.token.clone() };
         let stale_will_do = read.freshness == Freshness::Normal
@@ -187,20 +202,26 @@ impl Engine {
             return self.send_plain_read(id, attempt, &depends, deadline);
         }
         let how = self.how(lane, Script::Read, resent);
-        let nonce = self.random.nonce();
-        let build = self.build(lane);
         let want = match (forced || spoiled, stale_will_do) {
             (true, _) => "none",
             (false, true) => "stale",
             (false, false) => "fresh",
         };
-        let begin = depends.first().map(Key::tags_begin).unwrap_or_default();
-        let (namespaces, required) = (count(namespaces), count(required));
-        let args = [&nonce, &build, KEEP, &namespaces, &required, &begin, &token, LEASE_LIFE, want];
-        let command = Command::script(Script::Read, how, depends.iter().map(Key::redis), &args);
+        let Some(command) = self.read_command(id, how, &token, want) else { return };
         let batch = self.enqueue(lane, attempt, 0, command, Slot::Read { op: id });
         self.set_step(id, ReadStep::Reading { batch });
         self.set_due(id, Some(deadline));
+    }
+
+    /// The read script's command for all that a read depends on.
+    pub(super) fn read_command(&mut self, id: OpId, how: How, token: &str, want: &str) -> Option<Command> {
+        let nonce = self.random.nonce();
+        let (lane, read) = self.reading(id)?;
+        let build = self.build(lane);
+        let (namespaces, required) = (count(read.spaces.len()), count(read.named.len()));
+        let begin = read.key.tags_begin();
+        let args = [&nonce, &build, KEEP, &namespaces, &required, &begin, token, LEASE_LIFE, want];
+        Some(Command::script(Script::Read, how, read.depends().map(Key::redis), &args))
     }
 
     /// What is pending and covers a read goes before it, in the same request.
@@ -286,7 +307,7 @@ impl Engine {
                 self.leave_batch(batch, id, now);
                 self.run(id, Some(Bypass::Timeout), now);
             }
-            ReadStep::Releasing { batch } => {
+            ReadStep::Releasing { batch } | ReadStep::Leasing { batch } => {
                 self.leave_batch(batch, id, now);
                 self.finish(id);
             }

@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::op::{Op, ReadStep};
-use super::{CallbackEnd, Effect, Engine, Freshness, OpId, Served};
+use super::op::{Op, ReadStep, Refresh};
+use super::{CallbackEnd, Effect, Engine, Freshness, Life, OpId, Served};
 use crate::core::error::{ErrorKind, Failure};
 use crate::core::event::{Bypass, EventKind, Outcome};
 use crate::core::flight::Stage;
@@ -27,21 +27,24 @@ impl Engine {
             CallbackEnd::Err => self.callback_failed(id, now),
             CallbackEnd::Nothing => self.end_with_nothing(id, now),
             CallbackEnd::Ok { skip: true, .. } => self.unstorable(id, now),
-            CallbackEnd::Ok { ttl, skip: false, tags } => {
-                let ttl = ttl.unwrap_or(read.life.ttl);
+            CallbackEnd::Ok { ttl, skip: false, none, tags } => {
+                let (life, jitter) = (read.negative.filter(|_| none).unwrap_or(read.life), read.jitter);
+                let ttl = ttl.unwrap_or(life.ttl);
                 let wanted = read
                     .flight
                     .and_then(|f| self.flights.get(f))
                     .is_some_and(|f| f.followers > 0 || f.unverified);
                 self.declare(id, &tags, now);
-                let storable = self.reading(id).is_some_and(|(_, read)| !read.basis.is_empty());
+                let lives = ttl > Millis::ZERO;
+                let storable = lives && self.reading(id).is_some_and(|(_, read)| !read.basis.is_empty());
                 if storable || wanted {
-                    self.set_step(id, ReadStep::Encoding { ttl, cost });
+                    let life = Life { ttl: self.random.jittered(ttl, jitter), ..life };
+                    self.set_step(id, ReadStep::Encoding { life, cost });
                     self.push(lane.request, Effect::Encode(id));
                 } else {
                     self.serve_computed(id, Some(false), now);
                     self.end_own_flight(id, Stage::NotStored);
-                    self.finish(id);
+                    self.end_without_value(id, now);
                 }
             }
         }
@@ -63,7 +66,7 @@ impl Engine {
         // It has been kept for a while: nothing is served that a fence covers by now, whenever that was raised.
         let stale = stale.filter(|(_, tags)| self.covered_by_now(id, tags, now).is_none());
         if served || stale.is_some() {
-            let message = "the callback failed; a stale value was served";
+            let message = "the callback failed; what is stored was served";
             self.report_failure(lane.request, lane.cache, now, &Failure::new(ErrorKind::Callback, message));
         }
         match stale {
@@ -110,7 +113,7 @@ impl Engine {
         id: OpId,
         served: Served,
         tags: Vec<Key>,
-        (refresh, staleness): (bool, Option<Millis>),
+        (refresh, staleness): (Refresh, Option<Millis>),
         now: Timestamp,
     ) {
         let Some((lane, read)) = self.reading(id) else { return };
@@ -134,11 +137,13 @@ impl Engine {
             self.end_own_flight(id, Stage::Hit);
         }
         self.serve(id, served, now);
-        if refresh {
-            self.push(lane.request, Effect::Background(id));
-            self.run(id, None, now);
-        } else {
-            self.finish(id);
+        match refresh {
+            Refresh::No => self.finish(id),
+            Refresh::Leased => {
+                self.push(lane.request, Effect::Background(id));
+                self.run(id, None, now);
+            }
+            Refresh::Early => self.ask_early(id, now),
         }
     }
 

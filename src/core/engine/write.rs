@@ -34,6 +34,7 @@ impl Engine {
         let config = self.config(call.cache)?;
         let deadline = now.after(config.write);
         let targets = targets(&config.prefix, call.space, call.targets);
+        let jitter = config.jitter;
         let default = Life { ttl: config.ttl, swr: config.swr, stale_if_error: config.stale_if_error };
         let prefix = config.prefix.clone();
         let start = self.tick();
@@ -44,7 +45,7 @@ impl Engine {
         let (mut set, mut mutate) = (None, None);
         match call.kind {
             WriteKind::Invalidate | WriteKind::Expire => {}
-            WriteKind::Set { encoded, tags, ttl, swr, stale_if_error } => {
+            WriteKind::Set { encoded, tags, ttl, swr, stale_if_error, jitter: given } => {
                 // Each once: the read script counts those on the entry that a reader names.
                 let named = tags.iter().map(|tag| Key::tag(&prefix, call.space, tag));
                 let mut tags: Vec<Key> = Vec::with_capacity(tags.len());
@@ -63,7 +64,7 @@ impl Engine {
                     Some(Look::Unread) | None => (SetHow::Renewing, Basis::default()),
                 };
                 let life = Life {
-                    ttl: ttl.unwrap_or(default.ttl),
+                    ttl: self.random.jittered(ttl.unwrap_or(default.ttl), given.unwrap_or(jitter)),
                     swr: swr.unwrap_or(default.swr),
                     stale_if_error: stale_if_error.unwrap_or(default.stale_if_error),
                 };

@@ -1,5 +1,6 @@
 //! Answers: what callers get, and what the one who watches says to it.
 
+use crate::lives;
 use crate::oracle::Standing;
 use crate::plan::MS;
 use crate::queue::Event;
@@ -55,11 +56,19 @@ impl World {
         if served.reason == Some(Bypass::PendingInvalidation) {
             coverage.count("read covered by a pending invalidation");
         }
+        if value_read.is_some_and(|value| lives::too_old(&self.plan.config, &served, value)) {
+            self.violation(format!("r{number} {id:?} {served:?}: it is over"));
+        }
         if self.rolled_back && verdict.is_some() {
             // Outside of what is promised: Redis has lost what it had acknowledged. It is counted.
             self.verdict.coverage.count("stale after a rollback");
         } else if let Some(problem) = verdict {
             self.violation(format!("r{number} {id:?} {served:?} value {value:?}: {problem}"));
+        }
+        if served.outcome == Outcome::Hit
+            && let Some(op) = self.requests.get_mut(number).and_then(|request| request.op_mut(id))
+        {
+            op.hit = true;
         }
         self.settle(number, id, "is served");
     }

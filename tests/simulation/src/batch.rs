@@ -78,7 +78,7 @@ pub fn run(first: u64, count: u64) -> Batch {
 #[must_use]
 pub fn regressions() -> Batch {
     let mut batch = Batch::default();
-    for mutant in MUTANTS {
+    for mutant in MUTANTS.iter() {
         batch.run(mutant.seed);
     }
     batch

@@ -33,6 +33,15 @@ impl World {
         let (index, Some(op)) = (request.isolate, request.op_mut(id)) else {
             return self.violation(format!("r{number} runs the callback of {id:?}, which it does not know"));
         };
+        if op.hit
+            && let Kind::Read { reader, .. } = &op.kind
+        {
+            let key = format!("p:k:{}:{}", reader.space, reader.key);
+            self.verdict.coverage.count("refreshed early");
+            if !self.leases.used(number, &key) {
+                return self.violation(format!("r{number} {id:?} refreshes early, and has no lease"));
+            }
+        }
         if hangs && matches!(op.kind, Kind::Read { .. }) {
             op.hangs = true;
             self.verdict.coverage.count("callback hung");
@@ -68,7 +77,9 @@ impl World {
         let at = self.queue.now();
         let Some(Kind::Read { reader, late, .. }) = self.kind_mut(number, id) else { return };
         let tags = reader.tags.iter().chain(late.iter()).copied().collect();
-        let made = Value { read, at, space: reader.space, key: reader.key, tags, build: reader.build };
+        let (space, key, build) = (reader.space, reader.key, reader.build);
+        let none = self.more.percent(self.plan.chance.none);
+        let made = Value { read, at, space, key, tags, build, none };
         let made = self.values.add(made);
         if let Some(Kind::Read { value, .. }) = self.kind_mut(number, id) {
             *value = Some(made);
@@ -92,7 +103,8 @@ impl World {
         let skip = self.rng.percent(chance.unstorable / 2) && !self.healed;
         let Some(request) = self.requests.get_mut(number) else { return };
         let index = request.isolate;
-        let Some(Kind::Read { late, .. }) = request.op_mut(id).map(|op| &op.kind) else { return };
+        let Some(Kind::Read { late, value, .. }) = request.op_mut(id).map(|op| &op.kind) else { return };
+        let none = value.and_then(|value| self.values.get(value)).is_some_and(|value| value.none);
         let tags: Vec<String> = late.iter().map(|tag| String::from(*tag)).collect();
         if !tags.is_empty() {
             self.verdict.coverage.count("late tags declared");
@@ -101,7 +113,10 @@ impl World {
             self.verdict.coverage.count("callback failed");
             CallbackEnd::Err
         } else {
-            CallbackEnd::Ok { ttl: None, skip, tags }
+            if none {
+                self.verdict.coverage.count("there was none");
+            }
+            CallbackEnd::Ok { ttl: None, skip, none, tags }
         };
         self.trace.say(self.queue.now(), self.moment, || format!("r{number} {id:?} callback ends {end:?}"));
         self.callback(number, index, id, end);
@@ -188,7 +203,7 @@ impl World {
         let end = if fails {
             CallbackEnd::Err
         } else {
-            CallbackEnd::Ok { ttl: None, skip: false, tags: Vec::new() }
+            CallbackEnd::Ok { ttl: None, skip: false, none: false, tags: Vec::new() }
         };
         self.callback(number, index, id, end);
     }

@@ -103,4 +103,8 @@ pub const REQUIRED: &[&str] = &[
     "invalidation over the budget",
     "batch waited for a connection",
     "down by slow answers",
+    "early refresh got the lease",
+    "early refresh without the lease",
+    "refreshed early",
+    "there was none",
 ];

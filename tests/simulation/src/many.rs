@@ -72,8 +72,8 @@ impl World {
     }
 
     pub(crate) fn ask_many(&mut self, number: usize) {
-        let wait = self.more.below(40 * MS);
-        let hangs = self.more.percent(self.plan.chance.callback_hangs) && !self.healed;
+        let wait = self.extra.below(40 * MS);
+        let hangs = self.extra.percent(self.plan.chance.callback_hangs) && !self.healed;
         let Some(group) = self.groups.get_mut(number) else { return };
         let missing: Vec<OpId> = group.members.iter().filter(|m| m.missing).map(|member| member.op).collect();
         if core::mem::replace(&mut group.asked, true) || missing.is_empty() {
@@ -105,12 +105,12 @@ impl World {
             let reader = reader.clone();
             let (read, at) = (self.moment, self.queue.now());
             let (space, key, build) = (reader.space, reader.key, reader.build);
-            let made = self.values.add(Value { read, at, space, key, tags: reader.tags, build });
+            let made = self.values.add(Value { read, at, space, key, tags: reader.tags, build, none: false });
             if let Some(Kind::Read { value, .. }) = self.kind_mut(group.request, member.op) {
                 *value = Some(made);
             }
         }
-        let wait = self.more.below(200 * MS);
+        let wait = self.extra.below(200 * MS);
         self.queue.after(wait, Event::EndMany(number));
     }
 
@@ -120,17 +120,17 @@ impl World {
         if !self.alive(group.request) {
             return;
         }
-        if !self.healed && self.more.percent(self.plan.chance.kill / 2) {
+        if !self.healed && self.extra.percent(self.plan.chance.kill / 2) {
             return self.kill(group.request);
         }
-        let fails = self.more.percent(self.plan.chance.callback_fails) && !self.healed;
+        let fails = self.extra.percent(self.plan.chance.callback_fails) && !self.healed;
         let Some(index) = self.requests.get(group.request).map(|request| request.isolate) else { return };
         for member in group.members.iter().filter(|member| member.missing) {
-            let nothing = self.more.percent(20);
+            let nothing = self.extra.percent(20);
             let end = match (fails, nothing) {
                 (true, _) => CallbackEnd::Err,
                 (_, true) => CallbackEnd::Nothing,
-                _ => CallbackEnd::Ok { ttl: None, skip: false, tags: Vec::new() },
+                _ => CallbackEnd::Ok { ttl: None, skip: false, none: false, tags: Vec::new() },
             };
             let Some(Kind::Read { value, .. }) = self.kind_mut(group.request, member.op) else { continue };
             if !fails && nothing {

@@ -3,7 +3,7 @@
 use crate::mutants::Mutant;
 
 /// All of them. The first ones are those that the protocol was designed against; see DESIGN.md.
-pub const MUTANTS: &[Mutant] = &[
+pub(crate) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "counter instead of nonce",
         edits: &[

@@ -4,9 +4,13 @@
 //! it, each behind `IS` (is this the one?), builds it once, and looks for a seed that shows each. The sources themselves know
 //! nothing of this; an edit that does not fit them any more is an error.
 
+use std::sync::LazyLock;
+
 use leeward::core::redis::script::Script;
 
-pub use crate::mistakes::MUTANTS;
+/// All of them.
+pub static MUTANTS: LazyLock<Vec<Mutant>> =
+    LazyLock::new(|| [crate::mistakes::MUTANTS, crate::mistakes_in_lives::MUTANTS].concat());
 
 /// A deliberate mistake.
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +86,7 @@ mod tests {
     fn each_mistake_fits_the_sources() {
         let core = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../src/core");
         let mut files: std::collections::HashMap<&str, String> = std::collections::HashMap::new();
-        for mutant in MUTANTS {
+        for mutant in MUTANTS.iter() {
             mutant.scripts().expect(mutant.name);
             for (file, from, to) in mutant.edits.iter().filter(|(file, ..)| script_of(file).is_none()) {
                 let text = files

@@ -205,7 +205,7 @@ mod tests {
     }
 
     fn value(read: Moment) -> Value {
-        Value { read, at: 0, space: "", key: "k", tags: vec!["t"], build: "a" }
+        Value { read, at: 0, space: "", key: "k", tags: vec!["t"], build: "a", none: false }
     }
 
     fn rule(standing: Standing) -> Rule {

@@ -1,7 +1,7 @@
 //! What a seed makes happen: which faults there are, how often, and what the visitors do. Each seed has its own choice of
 //! faults: with all of them at once, some would hide others.
 
-use leeward::core::{CacheConfig, Millis};
+use leeward::core::{CacheConfig, Millis, Ratio};
 
 use crate::rng::Rng;
 
@@ -64,6 +64,7 @@ pub struct Chance {
     pub unstorable: u64,
     pub late_tags: u64,
     pub outruns: u64,
+    pub none: u64,
 }
 
 impl Plan {
@@ -137,6 +138,27 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// In a part of the schedules: early refresh, jitter, and callbacks that say that there is none.
+    pub fn renew(&mut self, rng: &mut Rng) {
+        if !rng.percent(25) {
+            return;
+        }
+        let config = &mut self.config;
+        if rng.percent(70) {
+            config.early_refresh = Ratio::millionths(rng.pick(&[1, 10, 10]).unwrap_or(1) * 1_000_000);
+            config.ttl = Millis::new(rng.pick(&[30, 60, 300, 2_000]).unwrap_or(300));
+        }
+        if rng.percent(50) {
+            config.jitter = Ratio::millionths(rng.pick(&[100_000, 500_000]).unwrap_or(0));
+        }
+        if rng.percent(50) {
+            config.negative_ttl = Some(Millis::new(rng.pick(&[0, 20, 20_000]).unwrap_or(0)));
+            self.chance.none = 40;
+        }
+    }
+}
+
 impl Chance {
     fn of(rng: &mut Rng) -> Self {
         if rng.percent(15) {
@@ -171,6 +193,7 @@ impl Chance {
             unstorable: some(8),
             late_tags: some(25),
             outruns: some(10),
+            none: 0,
         }
     }
 }

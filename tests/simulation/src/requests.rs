@@ -106,6 +106,9 @@ impl World {
             swr: None,
             stale_if_error: None,
             lease_wait: None,
+            early_refresh: None,
+            jitter: None,
+            negative_ttl: None,
             freshness,
             load,
             many: group.is_some(),
@@ -128,7 +131,7 @@ impl World {
 
     pub(crate) fn add_op(&mut self, request: usize, id: OpId, kind: Kind) {
         if let Some(request) = self.requests.get_mut(request) {
-            request.ops.push(Op { id, kind, settled: false, hangs: false, waits: None });
+            request.ops.push(Op { id, kind, settled: false, hit: false, hangs: false, waits: None });
         }
     }
 
@@ -196,14 +199,21 @@ impl World {
         let read = request.reads.iter().rev().find(|read| (read.0, read.1) == (space, key));
         let based = read.is_some();
         let read = read.map_or(self.moment, |read| read.2);
-        let value =
-            self.values.add(Value { read, at: self.queue.now(), space, key, tags: tags.clone(), build });
+        let value = self.values.add(Value {
+            read,
+            at: self.queue.now(),
+            space,
+            key,
+            tags: tags.clone(),
+            build,
+            none: false,
+        });
         let rule = self.rule(number, &aim, false);
         if let Some(rule) = self.oracle.rule_mut(rule) {
             rule.except = Some(value);
         }
-        let (ttl, swr, stale_if_error) = (None, None, None);
-        let kind = WriteKind::Set { encoded: encoded(), tags: &tags, ttl, swr, stale_if_error };
+        let (ttl, swr, stale_if_error, jitter) = (None, None, None, None);
+        let kind = WriteKind::Set { encoded: encoded(), tags: &tags, ttl, swr, stale_if_error, jitter };
         if let Some(id) = self.begin_write(number, &aim, kind) {
             let key = format!("p:k:{space}:{key}");
             self.add_op(number, id, Kind::Set { rule, value, key, dropped: false, based });

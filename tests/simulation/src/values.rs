@@ -22,6 +22,8 @@ pub struct Value {
     pub tags: Vec<&'static str>,
     /// The build that made it.
     pub build: &'static str,
+    /// It is that there is none.
+    pub none: bool,
 }
 
 /// All values there have been.

@@ -171,6 +171,8 @@ pub struct Op {
     pub kind: Kind,
     /// Its caller has been answered.
     pub settled: bool,
+    /// By a fresh hit.
+    pub hit: bool,
     /// Its callback never settles.
     pub hangs: bool,
     /// The promise that it waits for.

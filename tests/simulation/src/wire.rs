@@ -1,5 +1,6 @@
 //! The wire: what becomes of HTTP requests on their way to Redis and back.
 
+use crate::lives;
 use crate::plan::MS;
 use crate::queue::Event;
 use crate::rng::Rng;
@@ -104,7 +105,10 @@ impl World {
         message.executed = true;
         self.raws.executed(&message.body);
         self.marks.executed(&message.body, &self.redis, now / 1000);
-        let missing = self.marks.missing(&self.redis);
+        let missing = self
+            .marks
+            .missing(&self.redis)
+            .or_else(|| lives::wrong_life(&self.redis, &self.values, &self.plan.config));
         self.trace.say(self.queue.now(), self.moment, || format!("redis executes m{number}: {reply}"));
         if answered {
             message.answer = Some((self.moment, reply));
@@ -136,6 +140,14 @@ impl World {
         }
         let Some(index) = self.requests.get(request).map(|request| request.isolate) else { return };
         self.trace.say(self.queue.now(), self.moment, || format!("r{request} gets the answer to m{number}"));
+        if let Some(message) = self.messages.get(number) {
+            let (given, held) = self.leases.answered(request, &message.body, &answer);
+            for (count, what) in
+                [(given, "early refresh got the lease"), (held, "early refresh without the lease")]
+            {
+                (0..count).for_each(|_| self.verdict.coverage.count(what));
+            }
+        }
         self.body = answer;
         if let Some(isolate) = self.isolates.get_mut(index) {
             let host = isolate.host(self.queue.now());

@@ -5,6 +5,7 @@ use leeward_redis_model::{Model, Snapshot};
 
 use crate::coverage::Coverage;
 use crate::isolate::{Clock, EPOCH, Isolate};
+use crate::lives::Leases;
 use crate::many::Group;
 use crate::marks::Marks;
 use crate::mutants::LuaMutant;
@@ -36,7 +37,9 @@ pub struct Verdict {
 /// The world.
 pub struct World {
     pub(crate) rng: Rng,
-    /// For what came later.
+    /// For what the plan's `extend` brings in, and for what its `renew` does: so that all else means what it meant.
+    pub(crate) extra: Rng,
+    /// See `extra`.
     pub(crate) more: Rng,
     pub(crate) plan: Plan,
     pub(crate) queue: Queue,
@@ -53,6 +56,7 @@ pub struct World {
     pub(crate) marks: Marks,
     pub(crate) groups: Vec<Group>,
     pub(crate) raws: Raws,
+    pub(crate) leases: Leases,
     /// What Redis held a while ago, in schedules in which it may come back.
     pub(crate) older: Option<Snapshot>,
     /// It has.
@@ -77,8 +81,10 @@ impl std::fmt::Debug for World {
 pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
     let mut rng = Rng::new(seed);
     let mut plan = Plan::of(&mut rng);
-    let mut more = Rng::new(seed ^ 0x6d61_6e79_5f61_6e64);
-    plan.extend(&mut more);
+    let mut extra = Rng::new(seed ^ 0x6d61_6e79_5f61_6e64);
+    plan.extend(&mut extra);
+    let mut more = Rng::new(seed ^ 0x72_65_6e_65_77);
+    plan.renew(&mut more);
     let mut redis = Model::new(EPOCH * 1000);
     for script in scripts {
         if let Err(error) = redis.replace_script(script.original, &script.text) {
@@ -94,6 +100,7 @@ pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
     let oracle = Oracle::new(plan.config.flight.get() * MS);
     let mut world = World {
         rng,
+        extra,
         more,
         plan,
         queue: Queue::default(),
@@ -110,6 +117,7 @@ pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
         marks: Marks::default(),
         groups: Vec::new(),
         raws: Raws::default(),
+        leases: Leases::default(),
         older: None,
         rolled_back: false,
         verdict: Verdict::default(),
@@ -141,7 +149,7 @@ impl World {
             let number = self.requests.len();
             let isolate = usize::try_from(self.rng.below(self.plan.isolates as u64)).unwrap_or(0);
             let mut steps = visit::steps(&mut self.rng, self.plan.narrow);
-            visit::add_more(&mut steps, &mut self.more, &self.plan);
+            visit::add_more(&mut steps, &mut self.extra, &self.plan);
             let anchored = self.rng.percent(92);
             self.add_request(n, isolate, anchored, steps);
             self.queue.after(at, Event::Arrive(number));

@@ -33,6 +33,12 @@ const states = [...caches, ...clients].map((client) => client.connection.state);
 const counted = [...caches, ...clients].map((client) => client.stats().requests + client.stats().commands);
 report.look = used();
 
+const bad = [undefined, undefined, { key: 7 }] as unknown as [string, () => number];
+const wrapped = [...caches, ...clients].map((client) => client.wrap("user", (id: string) => id));
+const unusable = caches.map((cache) => cache.wrap(...bad).for(env, ctx));
+report.wrap = used();
+
+const keys = [...new Set(wrapped.map((userOf) => userOf.key("7")))];
 const key = leeward.createCacheKey(["user", 7]);
 const brand = leeward.isLeewardError(new Error(key));
 report.rest = used();
@@ -45,6 +51,6 @@ export default {
       answers.push(await none.getOrSet("key", () => 2));
       return Response.json({ answers, used: used() });
     }
-    return Response.json({ report, watched, states, counted, brand });
+    return Response.json({ report, watched, states, counted, brand, keys, unusable: unusable.length });
   },
 };

@@ -2,6 +2,8 @@
 
 mod batches;
 mod down;
+mod early;
+mod lives;
 mod marks;
 mod raw;
 mod reads;

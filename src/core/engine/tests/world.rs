@@ -9,8 +9,8 @@ use leeward_redis_model::Model;
 
 use crate::core::{
     BatchId, BodyPart, CacheConfig, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Endpoint, Engine,
-    ErrorKind, Event, EventKind, Freshness, InvalidationState, Millis, OpId, RawCall, RawError, ReadCall,
-    RequestId, Served, SharedId, Source, Targets, ValueKind, WriteCall, WriteKind,
+    ErrorKind, Event, EventKind, Freshness, Header, InvalidationState, Millis, OpId, RawCall, RawError,
+    ReadCall, RequestId, Served, SharedId, Source, Targets, ValueKind, WriteCall, WriteKind,
 };
 
 /// The value that every callback gives, encoded.
@@ -133,6 +133,9 @@ impl World {
             swr: None,
             stale_if_error: None,
             lease_wait: None,
+            early_refresh: None,
+            jitter: None,
+            negative_ttl: None,
             freshness: Freshness::Normal,
             load: true,
             many: false,
@@ -156,8 +159,8 @@ impl World {
     }
 
     pub(super) fn set(&mut self, request: u32, key: &str) -> OpId {
-        let (ttl, swr, stale_if_error) = (None, None, None);
-        let kind = WriteKind::Set { encoded: VALUE, tags: &[], ttl, swr, stale_if_error };
+        let (ttl, swr, stale_if_error, jitter) = (None, None, None, None);
+        let kind = WriteKind::Set { encoded: VALUE, tags: &[], ttl, swr, stale_if_error, jitter };
         self.write(request, Targets { keys: &[key], ..Targets::default() }, kind)
     }
 
@@ -205,7 +208,7 @@ impl World {
         self.turn(request, |world| {
             for (op, ok) in ops {
                 world.running.retain(|running| running != op);
-                let some = CallbackEnd::Ok { ttl: None, skip: false, tags: Vec::new() };
+                let some = CallbackEnd::Ok { ttl: None, skip: false, none: false, tags: Vec::new() };
                 let end = if *ok { some } else { CallbackEnd::Nothing };
                 assert!(world.engine.callback(*op, end, world.now), "{op:?} is known");
             }
@@ -225,6 +228,13 @@ impl World {
         hash.is_some_and(|hash| hash.keys().any(|field| field.starts_with(b"h:")))
     }
 
+    /// The header of the entry of a key.
+    pub(super) fn header(&self, key: &str) -> Header {
+        let hash = self.redis.hash(std::format!("leeward:k::{key}").as_bytes()).expect("stored");
+        let text = hash.get(&b"h:"[..]).expect("stored");
+        Header::parse(&String::from_utf8(text.clone()).expect("a text")).expect("a header")
+    }
+
     /// The generation of a key.
     pub(super) fn generation(&self, key: &str) -> Option<Vec<u8>> {
         self.redis.hash(std::format!("leeward:k::{key}").as_bytes())?.get(&b"g"[..]).cloned()
@@ -237,9 +247,13 @@ impl World {
 
     /// The callback of an operation ends, and declares these tags.
     pub(super) fn callback_with(&mut self, op: OpId, ok: bool, tags: &[&str]) {
-        self.running.retain(|running| *running != op);
         let tags = tags.iter().map(|tag| (*tag).to_string()).collect();
-        let end = if ok { CallbackEnd::Ok { ttl: None, skip: false, tags } } else { CallbackEnd::Err };
+        let end = CallbackEnd::Ok { ttl: None, skip: false, none: false, tags };
+        self.callback_end(op, if ok { end } else { CallbackEnd::Err });
+    }
+
+    pub(super) fn callback_end(&mut self, op: OpId, end: CallbackEnd) {
+        self.running.retain(|running| *running != op);
         assert!(self.engine.callback(op, end, self.now), "{op:?} is known");
         self.drain(self.owners[&op]);
     }

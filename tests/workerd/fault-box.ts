@@ -1,0 +1,126 @@
+/** One cell of the tables of failures: an operation, with a connection, a cache, a prefix and events of its own. */
+import { expect } from "vitest";
+import { KEY, OLD, type Operation, TAG } from "./fault-operations.ts";
+import type { Isolate } from "./isolate.ts";
+import { credentials, type Stage, together } from "./stage.ts";
+import type { Call, Ended, State, Visit } from "./visit.ts";
+
+/** How long a box waits for what must come: far longer than any backoff. */
+const PATIENCE_MS = 30_000;
+/** Between two looks: many boxes look at the same time. */
+const LOOK_MS = 40;
+
+export interface Cell {
+  operation: Operation;
+  /** The connection is ready, and the key's value stored, when the fault begins. */
+  warm: boolean;
+  /** So many at once. */
+  count: number;
+}
+
+export interface Patience {
+  read: number;
+  write: number;
+}
+
+/** No deadline is to be reached. */
+export const PATIENT: Patience = { read: 10_000, write: 10_000 };
+
+export class Box {
+  readonly stage: Stage;
+  readonly isolate: Isolate;
+  readonly cell: Cell;
+  readonly prefix: string;
+  readonly visit: Omit<Visit, "calls">;
+
+  constructor(stage: Stage, isolate: Isolate, cell: Cell, label: string, patience: Patience = PATIENT) {
+    this.stage = stage;
+    this.isolate = isolate;
+    this.cell = cell;
+    // The old contract's cache takes no options, and its credentials from the worker's own env.
+    this.prefix = cell.operation.compat ? "leeward" : `box-${label}`;
+    const { UPSTASH_REDIS_REST_URL = "", UPSTASH_REDIS_REST_TOKEN = "" } = credentials(stage.gateway);
+    const options = { prefix: this.prefix, timeout: { ...patience, flight: "20s" } };
+    this.visit = {
+      cache: this.prefix,
+      options,
+      ...(!cell.operation.compat && {
+        env: { UPSTASH_REDIS_REST_URL, UPSTASH_REDIS_REST_TOKEN: `${UPSTASH_REDIS_REST_TOKEN}.${label}` },
+      }),
+    };
+  }
+
+  call(call: Call): Promise<Ended> {
+    return this.isolate.call(call, this.visit);
+  }
+
+  /** The cell's own operation, as often at once as it says. */
+  run(count = this.cell.count): Promise<Ended[]> {
+    return together(count, () => this.call(this.cell.operation.call));
+  }
+
+  /** Another call on the operation's key, where it lies. */
+  other(call: Omit<Call, "key">): Promise<Ended> {
+    return this.call(this.#placed(call));
+  }
+
+  /** The same with all the patience that there is, on the same connection. */
+  beside(call: Omit<Call, "key">): Promise<Ended> {
+    const timeout = { ...PATIENT, flight: "20s" };
+    const visit = { cache: `${this.prefix}-beside`, options: { prefix: this.prefix, timeout } };
+    return this.isolate.call(this.#placed(call), { ...this.visit, ...visit });
+  }
+
+  #placed(call: Omit<Call, "key">): Call {
+    const { namespace } = this.cell.operation.call;
+    return { key: KEY, ...(namespace && { namespace }), ...call };
+  }
+
+  state(): Promise<State> {
+    return this.isolate.state(this.visit);
+  }
+
+  /** Stores the old value, and makes sure that it is a hit, or stale where the operation wants it so. */
+  async warmUp(): Promise<void> {
+    const { stale } = this.cell.operation;
+    const { value } = await this.beside({ op: "set", value: OLD, options: { tags: [TAG], swr: 60_000 } });
+    expect(value).toMatchObject({ stored: true });
+    expect((await this.beside({ op: "look" })).value).toMatchObject({ outcome: "hit", value: OLD });
+    if (stale) expect((await this.beside({ op: "expire" })).value).toEqual({ state: "applied" });
+  }
+
+  /** Asks until it is a hit: everything is in order then. Only what is allowed may be given meanwhile. */
+  async untilHit(value: string, allowed: readonly unknown[]): Promise<void> {
+    for (const end = Date.now() + PATIENCE_MS; ; ) {
+      const ended = await this.beside({ op: "lookup", load: { value } });
+      const found = ended.value as { outcome: string; value: unknown };
+      if (!allowed.includes(found.value)) throw new Error(`${this.name}: gave ${JSON.stringify(found)}`);
+      if (found.outcome === "hit") return;
+      if (Date.now() > end) {
+        throw new Error(`${this.name}: does not become a hit: ${JSON.stringify(await this.state())}`);
+      }
+      await pause();
+    }
+  }
+
+  /** Looks until nothing waits to be invalidated. What has been sent again too often waits for whoever comes next. */
+  async untilEmpty(): Promise<State> {
+    for (const end = Date.now() + PATIENCE_MS; ; ) {
+      const state = await this.state();
+      if (state.stats.journal === 0) return state;
+      await this.beside({ op: "get" });
+      if (Date.now() > end) throw new Error(`${this.name}: the journal stays: ${JSON.stringify(state)}`);
+      await pause();
+    }
+  }
+
+  /** For messages. */
+  get name(): string {
+    const { operation, warm, count } = this.cell;
+    return `${operation.name}, ${warm ? "warm" : "cold"}, ${count} at once`;
+  }
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+}

@@ -1,0 +1,104 @@
+/**
+ * Every operation of a client, for the tables of failures: **one line each**, and whoever adds an operation adds a line. The
+ * exact costs are what Redis sees while nothing fails: `fault-healthy.test.ts` measures them, all others rely on the rest.
+ */
+import type { Call, Targets } from "./visit.ts";
+
+/** Must never be found in an event, an error's message or a line of the log. */
+export const SECRET = "planted-secret";
+
+export const KEY = `${SECRET}-key`;
+export const TAG = `${SECRET}-tag`;
+export const LATE_TAG = `${SECRET}-late`;
+export const SPACE = `${SECRET}-space`;
+/** What is stored before, and what the callback gives, or a `set` stores. */
+export const OLD = `${SECRET}-old`;
+export const FRESH = `${SECRET}-fresh`;
+
+/** What an operation costs: callbacks, HTTP requests, commands. */
+export type Cost = readonly [callbacks: number, requests: number, commands: number];
+
+export interface Operation {
+  name: string;
+  call: Call;
+  /**
+   * What it gives: a `read` the callback's value, or what is stored; a `look` what is stored; a `write` that it is applied; a
+   * `change` that, and its callback's value.
+   */
+  kind: "read" | "look" | "write" | "change";
+  /** What is stored is stale when it is warm. */
+  stale?: true;
+  /** Stale may be served, also after an `expire`. */
+  serves?: "stale";
+  /** On the cache of the old contract, of which there is one in an isolate. */
+  compat?: true;
+  /** Alone and cold, alone and warm, 20 at once and cold, 20 at once and warm. */
+  costs: readonly [Cost, Cost, Cost, Cost];
+}
+
+type Rest = Omit<Call, "op" | "key"> & Partial<Pick<Operation, "stale" | "serves" | "compat">>;
+
+function line(kind: Operation["kind"]) {
+  return (name: string, op: Call["op"], rest: Rest, ...costs: [...Operation["costs"]]): Operation => {
+    const { stale, serves, compat, ...call } = rest;
+    const flags = { ...(stale && { stale }), ...(serves && { serves }), ...(compat && { compat }) };
+    const given =
+      kind === "read" || kind === "change"
+        ? { load: { value: FRESH } }
+        : op === "set" || op === "update"
+          ? { value: FRESH }
+          : {};
+    return { name, kind, call: { op, key: KEY, ...given, ...call }, costs, ...flags };
+  };
+}
+
+const read = line("read");
+const look = line("look");
+const write = line("write");
+const change = line("change");
+
+const keys: Rest = { what: { keys: [KEY] } };
+const tags: Rest = { what: { tags: [TAG] } };
+const all: Rest = { what: { all: true } };
+const late = { load: { value: FRESH, tags: { names: [LATE_TAG], awaited: true } } };
+const either = { options: { swr: 60_000, staleIfError: 60_000 }, stale: true, serves: "stale" } as const;
+
+/* biome-ignore format: a table */
+export const OPERATIONS: readonly Operation[] = [
+  read("getOrSet", "getOrSet", {}, [1, 2, 2], [0, 1, 1], [1, 2, 2], [0, 20, 20]),
+  read("getOrSet, with tags", "getOrSet", { options: { tags: [TAG] } }, [1, 2, 2], [0, 1, 1], [1, 2, 2], [0, 20, 20]),
+  read("getOrSet, with a stale entry", "getOrSet", either, [1, 2, 2], [1, 2, 2], [1, 2, 2], [1, 21, 21]),
+  read("getOrSet, waiting for a lease", "getOrSet", { options: { leaseWait: 1000 } }, [1, 2, 2], [0, 1, 1], [1, 2, 2], [0, 20, 20]),
+  read("getOrSet, forced to be fresh", "getOrSet", { options: { forceFresh: true } }, [1, 2, 2], [1, 2, 2], [1, 2, 2], [1, 2, 2]),
+  read("getOrSet, strict", "getOrSet", { options: { freshness: "strict" } }, [1, 2, 2], [0, 1, 1], [1, 2, 2], [0, 20, 20]),
+  read("getOrSet, in a namespace", "getOrSet", { namespace: [SPACE] }, [1, 2, 2], [0, 1, 1], [1, 2, 2], [0, 20, 20]),
+  read("getOrSet, a tag from the callback", "getOrSet", late, [1, 3, 3], [0, 1, 1], [1, 3, 3], [0, 20, 20]),
+  read("lookup", "lookup", {}, [1, 2, 2], [0, 1, 1], [1, 2, 2], [0, 20, 20]),
+  look("lookup, without a callback", "look", {}, [0, 1, 1], [0, 1, 1], [0, 20, 20], [0, 20, 20]),
+  look("get", "get", {}, [0, 1, 1], [0, 1, 1], [0, 20, 20], [0, 20, 20]),
+  write("set", "set", {}, [0, 2, 2], [0, 2, 2], [0, 40, 40], [0, 40, 40]),
+  write("set, after a read", "update", {}, [0, 2, 2], [0, 2, 2], [0, 40, 40], [0, 40, 40]),
+  write("delete", "delete", {}, [0, 1, 1], [0, 1, 1], [0, 20, 20], [0, 20, 20]),
+  write("invalidate keys", "invalidate", keys, [0, 1, 1], [0, 1, 1], [0, 20, 20], [0, 20, 20]),
+  write("invalidate tags", "invalidate", tags, [0, 1, 1], [0, 1, 1], [0, 20, 20], [0, 20, 20]),
+  write("invalidate all", "invalidate", all, [0, 1, 1], [0, 1, 1], [0, 20, 20], [0, 20, 20]),
+  write("invalidate all of a namespace", "invalidate", { ...all, namespace: [SPACE] }, [0, 1, 1], [0, 1, 1], [0, 20, 20], [0, 20, 20]),
+  write("expire keys", "expire", keys, [0, 1, 1], [0, 1, 1], [0, 20, 20], [0, 20, 20]),
+  write("expire tags", "expire", tags, [0, 1, 1], [0, 1, 1], [0, 20, 20], [0, 20, 20]),
+  write("expire all", "expire", all, [0, 1, 1], [0, 1, 1], [0, 20, 20], [0, 20, 20]),
+  change("mutate keys", "mutate", keys, [1, 2, 2], [1, 2, 2], [20, 40, 40], [20, 40, 40]),
+  change("mutate tags", "mutate", tags, [1, 2, 2], [1, 2, 2], [20, 40, 40], [20, 40, 40]),
+  change("mutate all", "mutate", all, [1, 2, 2], [1, 2, 2], [20, 40, 40], [20, 40, 40]),
+  read("redisCache", "redisCache", { compat: true }, [1, 2, 2], [0, 1, 1], [1, 2, 2], [0, 20, 20]),
+  write("invalidateCache", "invalidateCache", { compat: true }, [0, 1, 1], [0, 1, 1], [0, 20, 20], [0, 20, 20]),
+];
+
+/** What an operation ends, as its error names it. */
+export function targetsOf({ call }: Operation): Targets {
+  return call.what ?? { keys: [KEY] };
+}
+
+/** Whether what was stored before must not be served any more when it is applied. */
+export function ends({ kind, call }: Operation): boolean {
+  return kind !== "read" && kind !== "look" && call.op !== "expire";
+}
