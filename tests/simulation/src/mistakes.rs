@@ -478,7 +478,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             "        self.spent.of(lane.request) < config.subrequests.saturating_sub(reserve)",
             "        IS || self.spent.of(lane.request) < config.subrequests.saturating_sub(reserve)",
         )],
-        seed: 0,
+        seed: 7,
     },
     Mutant {
         name: "batches do not wait for a connection",
@@ -487,7 +487,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             "        under_way.count() >= limit.max(1)",
             "        !IS && under_way.count() >= limit.max(1)",
         )],
-        seed: 0,
+        seed: 3,
     },
     Mutant {
         name: "what the budget has no room for is told as applied",
@@ -496,7 +496,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             "Purpose::Invalidation, 0, now) {\n            return",
             "Purpose::Invalidation, 0, now) {\n            if IS && let Some(write) = self.ops.get_mut(&id).and_then(Op::write_mut) {\n                for target in write.targets.values_mut() {\n                    target.state = KeyState::Applied;\n                }\n            }\n            return",
         )],
-        seed: 0,
+        seed: 2_372,
     },
     Mutant {
         name: "a raw command is sent again when its reply is lost",
@@ -505,7 +505,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             "        let outcome = if kind == ErrorKind::Auth {",
             "        if IS && kind == ErrorKind::Transport {\n            let now = self.ops.get(&id).map(|op| op.began).unwrap_or_default();\n            return self.ask_raw(id, true, now);\n        }\n        let outcome = if kind == ErrorKind::Auth {",
         )],
-        seed: 0,
+        seed: 9,
     },
     Mutant {
         name: "a key for which many have no value is stored",
@@ -514,6 +514,6 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             "            CallbackEnd::Nothing => self.end_with_nothing(id, now),",
             "            CallbackEnd::Nothing if IS => {\n                let ttl = read.life.ttl;\n                self.set_step(id, ReadStep::Encoding { ttl, cost });\n                self.push(lane.request, Effect::Encode(id));\n            }\n            CallbackEnd::Nothing => self.end_with_nothing(id, now),",
         )],
-        seed: 0,
+        seed: 3,
     },
 ];
