@@ -34,6 +34,7 @@ mod run;
 mod set;
 #[cfg(test)]
 mod tests;
+mod verdict;
 mod write;
 
 use alloc::collections::VecDeque;
