@@ -16,7 +16,7 @@ import type {
 import { hasBegun, type Instance, instance, keptOf, type Link, leave } from "./isolate.ts";
 import type { Heir } from "./kept.ts";
 import { Place } from "./names.ts";
-import { giveOptions } from "./options.ts";
+import { bindingOf, giveOptions, versionIn } from "./options.ts";
 import { type Home, Session } from "./session.ts";
 import { isTrap } from "./trap.ts";
 import { wrap } from "./wrap.ts";
@@ -25,6 +25,8 @@ import { wrap } from "./wrap.ts";
 export class CacheHome implements Home {
   readonly options: CacheOptions;
   #instance: Instance | undefined;
+  /** The build that the instance has been told of, where a binding names it. */
+  #build: string | undefined;
   #cache = 0;
   #flaw: string | undefined;
   #link: { readonly url: unknown; readonly token: unknown; readonly link: Link } | undefined;
@@ -38,23 +40,36 @@ export class CacheHome implements Home {
     return this.#cache;
   }
 
-  prepare(): Instance {
+  prepare(env: unknown): Instance {
     const present = instance();
-    if (this.#instance === present) return present;
-    this.#ask(present, () => this.#introduce(present));
+    const given = env ?? currentHost().env();
+    const build = this.#buildIn(given);
+    if (this.#instance === present && this.#build === build) return present;
+    this.#ask(present, () => this.#introduce(present, given));
     this.#link = undefined;
     this.#instance = present;
+    this.#build = build;
     // Should there be none again, that is news.
     this.#warned.delete("unavailable");
     return present;
   }
 
+  /** What a binding says of the build, or what is wrong with it; `undefined`: no binding is asked. */
+  #buildIn(env: unknown): string | undefined {
+    try {
+      const binding = bindingOf(this.options);
+      return binding === undefined ? undefined : `=${versionIn(env, binding)}`;
+    } catch (flaw) {
+      return `!${flaw}`;
+    }
+  }
+
   /** Makes the cache known to an instance. */
-  #introduce(present: Instance): void {
+  #introduce(present: Instance, env: unknown): void {
     this.#flaw = undefined;
     const observed = this.#observer() !== undefined;
     try {
-      giveOptions(present.core, this.options);
+      giveOptions(present.core, this.options, env);
     } catch (flaw) {
       if (flaw instanceof WebAssembly.RuntimeError) throw flaw;
       this.#flaw = flaw instanceof Error ? flaw.message : String(flaw);
@@ -66,7 +81,7 @@ export class CacheHome implements Home {
   }
 
   link(env: unknown): Link {
-    const present = this.prepare();
+    const present = this.prepare(env);
     const { url, token } = this.#credentials(present, env);
     let link = this.#link?.link;
     if (link === undefined || this.#link?.url !== url || this.#link.token !== token) {
@@ -83,7 +98,7 @@ export class CacheHome implements Home {
     // Looking at the state is no use of the cache: it makes nothing.
     if (!hasBegun()) return undefined;
     try {
-      return { instance: this.prepare(), link: this.link(env) };
+      return { instance: this.prepare(env), link: this.link(env) };
     } catch {
       return undefined;
     }

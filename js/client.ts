@@ -2,6 +2,7 @@
 import { invalidationError } from "./errors.ts";
 import type {
   BoundWrapped,
+  Checked,
   Computes,
   Connection,
   CacheClient as Contract,
@@ -13,6 +14,7 @@ import type {
   LoadMissing,
   LookOptions,
   Lookup,
+  ManyLookOptions,
   ManyOptions,
   Mutated,
   MutateOptions,
@@ -58,6 +60,9 @@ const NO_STATS: Stats = {
   fillsRefused: 0,
   fillsFailed: 0,
   unstorable: 0,
+  rejected: 0,
+  compressedFrom: 0,
+  compressedTo: 0,
   invalidationsApplied: 0,
   invalidationsPending: 0,
   invalidationsRefused: 0,
@@ -75,16 +80,28 @@ export class CacheClient implements Contract {
     this.#place = place;
   }
 
-  getOrSet<T>(key: string, load: Load<T> & Load<Storable<T>>, options?: ReadOptions): Promise<T> {
+  getOrSet<T>(
+    key: string,
+    load: Load<T> & Load<Storable<T>>,
+    options?: ReadOptions & Checked<NoInfer<T>>,
+  ): Promise<T> {
     return this.#read(key, load, options, false) as Promise<T>;
   }
 
-  lookup<T>(key: string, load: Load<T> & Load<Storable<T>>, options?: ReadOptions): Promise<Lookup<T>>;
-  lookup<T = unknown>(key: string, load?: undefined, options?: LookOptions): Promise<Lookup<T | undefined>>;
+  lookup<T>(
+    key: string,
+    load: Load<T> & Load<Storable<T>>,
+    options?: ReadOptions & Checked<NoInfer<T>>,
+  ): Promise<Lookup<T>>;
+  lookup<T = unknown>(
+    key: string,
+    load?: undefined,
+    options?: LookOptions & Checked<T>,
+  ): Promise<Lookup<T | undefined>>;
   lookup<T>(
     key: string,
     load?: Load<T> & Load<Storable<T>>,
-    options?: ReadOptions,
+    options?: ReadOptions & Checked<NoInfer<T>>,
   ): Promise<Lookup<T | undefined>> {
     return this.#read(key, load, options, true, true) as Promise<Lookup<T | undefined>>;
   }
@@ -93,14 +110,24 @@ export class CacheClient implements Contract {
     return this.lookup(key, undefined, options).then(({ outcome }) => outcome === "hit");
   }
 
-  get<T = unknown>(key: string, options?: LookOptions): Promise<T | undefined> {
+  get<T = unknown>(key: string, options?: LookOptions & Checked<T>): Promise<T | undefined> {
     return this.#read(key, undefined, options, false, true) as Promise<T | undefined>;
   }
 
   getMany<T>(
     keys: readonly string[],
+    loadMissing: LoadMissing<T> & LoadMissing<Storable<T>>,
+    options?: ManyOptions & Checked<NoInfer<T>>,
+  ): Promise<Map<string, T>>;
+  getMany<T = unknown>(
+    keys: readonly string[],
+    loadMissing?: undefined,
+    options?: ManyLookOptions & Checked<T>,
+  ): Promise<Map<string, T>>;
+  getMany<T>(
+    keys: readonly string[],
     loadMissing?: LoadMissing<T> & LoadMissing<Storable<T>>,
-    options?: ManyOptions,
+    options?: ManyOptions & Checked<NoInfer<T>>,
   ): Promise<Map<string, T>> {
     return new Promise<unknown>((resolve, reject) => {
       const named = checkKeys(keys);
@@ -257,7 +284,7 @@ export class CacheClient implements Contract {
   #read(
     key: string,
     load: Load<unknown> | undefined,
-    options: ReadOptions | undefined,
+    options: (ReadOptions & Checked<never>) | (ReadOptions & Checked<unknown>) | undefined,
     detailed: boolean,
     optional = false,
   ): Promise<unknown> {
@@ -290,6 +317,7 @@ export class CacheClient implements Contract {
   ): void {
     const { core, exports } = scope.instance;
     operation.exports = exports;
+    operation.schema = given.schema;
     scope.start(operation, () =>
       core.beginRead(
         scope.request,

@@ -38,6 +38,31 @@ type StorableJson<T> = T extends string | number | boolean | null | undefined
  */
 export type Outcome = "hit" | "stale" | "miss" | "bypass";
 
+/**
+ * What of Standard Schema, version 1 (https://standardschema.dev) is used: zod, valibot, arktype and others make such objects.
+ * `Input` is what passes `validate`.
+ */
+export interface StandardSchemaV1<Input = unknown, Output = unknown> {
+  readonly "~standard": {
+    readonly version: 1;
+    readonly vendor: string;
+    readonly validate: (value: unknown) => unknown;
+    readonly types?: { readonly input: Input; readonly output: Output } | undefined;
+  };
+}
+
+/** A read's schema, for values of the type that it gives. */
+export interface Checked<T> {
+  /**
+   * What a stored value must satisfy to be served, fresh or stale; for one that does not, the read goes on as after a miss: the
+   * callback runs, and its value is stored in the other's place; without a callback there is none. A `rejected` event tells. What
+   * the callback returns is not checked. The value given is the stored one, not the schema's output: what a schema transforms or
+   * fills in would be there after a hit and not after a miss; so the schema's **input** type must fit `T`. May be asynchronous,
+   * and has until the read's deadline (`timeout.read`); one that throws or rejects has not taken the value. Default: none.
+   */
+  schema?: StandardSchemaV1<T> | undefined;
+}
+
 /** The kind of a failure; stable, meant for programs. */
 export type ErrorKind =
   | "config"
@@ -363,6 +388,12 @@ export interface Stats {
   readonly fillsFailed: number;
   /** Values that could not be stored. */
   readonly unstorable: number;
+  /** Stored values that a read's `schema` did not take. */
+  readonly rejected: number;
+  /** Bytes of the texts that were compressed and stored, as they were before. */
+  readonly compressedFrom: number;
+  /** Bytes of the same texts, as they were stored: `1 - compressedTo / compressedFrom` is what compression has gained. */
+  readonly compressedTo: number;
   /** Drops that Redis acknowledged, for each key, tag and namespace; repeated ones count again. */
   readonly invalidationsApplied: number;
   /** Calls that ended with an invalidation pending. */
@@ -425,6 +456,17 @@ export type CacheEvent =
       readonly key: string;
       readonly stored: boolean;
       readonly reason: string | null;
+      /** Bytes of the value's text before and after compression; `null`: it was not compressed, or had not become smaller. */
+      readonly compression: { readonly from: number; readonly to: number } | null;
+    })
+  | (EventBase & {
+      /** A stored value was not served: the read's `schema` did not take it. */
+      readonly type: "rejected";
+      readonly key: string;
+      /** Where in the value the first issue lies, as `$.user.born`; `null`: the schema does not say. */
+      readonly path: string | null;
+      /** `schema`: it found issues. `schema-failed`: it threw, rejected, or gave no result that is one. */
+      readonly reason: "schema" | "schema-failed";
     })
   | (EventBase & {
       readonly type: "unstorable";
@@ -473,9 +515,13 @@ export interface CacheOptions {
   prefix?: string | undefined;
   /**
    * The build that wrote an entry: another build does not read it, but its invalidations reach it. Default `""`.
-   * At most 64 characters.
+   * At most 64 characters without white space.
+   *
+   * `{ binding }` names a variable of the handler's env that holds it: an object with an `id`, as Cloudflare's version metadata
+   * (`{ binding: "CF_VERSION_METADATA" }`, with `version_metadata` in the worker's settings), or a text. Where it holds neither, the
+   * cache is disabled, with a warning: one that went on would read what other builds have written.
    */
-  version?: string | undefined;
+  version?: string | { readonly binding: string } | undefined;
   /** Time to live. Default 60 s. Range: 1 ms to 30 days. */
   ttl?: Duration | undefined;
   /** See `LifeOptions`. Default 0: nothing stale is served while it is refreshed. Range: 0 to 30 days. */
@@ -524,6 +570,18 @@ export interface CacheOptions {
       }
     | undefined;
   /**
+   * Values whose texts have at least so many bytes are compressed (gzip) before they are stored: in the background, with what
+   * CPU time that costs, and at most for half of `timeout.write`. Kept is the smaller text; `fill` events and `stats()` tell the gain.
+   * Reading decompresses, whatever this option says. Where the runtime has no `CompressionStream` values are stored as they are.
+   * Default `false`. Range: 1,024 to 4,194,304.
+   */
+  compress?: false | number | undefined;
+  /**
+   * The largest value, in bytes of its text (JSON in UTF-8, or bytes in base64) before compression. What is larger is returned, not
+   * stored; and what is larger in Redis is not read. Default and maximum 4,194,304 (4 MiB), minimum 1,024.
+   */
+  maxValueBytes?: number | undefined;
+  /**
    * The Redis endpoint, `https://` or `http://`. Default: from the handler's env, the first pair that is set of
    * `UPSTASH_REDIS_REST_URL`/`_TOKEN`, `KV_REST_API_URL`/`_TOKEN`, `REDIS_REST_URL`/`_TOKEN`.
    */
@@ -544,18 +602,34 @@ export interface CacheClient {
    *
    * @throws the callback's error; `signal.reason`; a `TypeError` for a bad key or option, before any work.
    */
-  getOrSet<T>(key: string, load: Load<T> & Load<Storable<T>>, options?: ReadOptions): Promise<T>;
+  getOrSet<T>(
+    key: string,
+    load: Load<T> & Load<Storable<T>>,
+    options?: ReadOptions & Checked<NoInfer<T>>,
+  ): Promise<T>;
   /** As `getOrSet`, with the outcome of this one call. Without `load` it only looks. */
-  lookup<T>(key: string, load: Load<T> & Load<Storable<T>>, options?: ReadOptions): Promise<Lookup<T>>;
-  lookup<T = unknown>(key: string, load?: undefined, options?: LookOptions): Promise<Lookup<T | undefined>>;
-  /** The stored value, else `undefined`, also while Redis cannot be reached. `lookup` tells the difference. */
-  get<T = unknown>(key: string, options?: LookOptions): Promise<T | undefined>;
+  lookup<T>(
+    key: string,
+    load: Load<T> & Load<Storable<T>>,
+    options?: ReadOptions & Checked<NoInfer<T>>,
+  ): Promise<Lookup<T>>;
+  lookup<T = unknown>(
+    key: string,
+    load?: undefined,
+    options?: LookOptions & Checked<T>,
+  ): Promise<Lookup<T | undefined>>;
+  /**
+   * The stored value, else `undefined`, also while Redis cannot be reached. `lookup` tells the difference. With a `schema`, `T` is
+   * its input type.
+   */
+  get<T = unknown>(key: string, options?: LookOptions & Checked<T>): Promise<T | undefined>;
   /** Whether `get` would find a value, at the same cost; `false` also while Redis cannot be reached. `lookup` tells the difference. */
   has(key: string, options?: LookOptions): Promise<boolean>;
   /**
    * The values of many keys, in their order, each key once: by one request to Redis and one command for each. `loadMissing` is
-   * called at most once, for exactly those that Redis has no valid entry of (or could not be asked for), and what it returns is
-   * stored, by one request. A key without a value is not in the answer. Without `loadMissing` it only looks.
+   * called at most once, for exactly those that Redis has no valid entry of (or could not be asked for), and those whose value
+   * the `schema` does not take; what it returns is stored, by one request (with `compress` by some more). A key without a value
+   * is not in the answer. Without `loadMissing` it only looks.
    *
    * It waits for no callback of another request; calls for a single key do join this one. A value that is stale within `swr` is
    * served; it is refreshed by the same call of `loadMissing`, behind the answer if nothing is missing. If `loadMissing` fails,
@@ -566,12 +640,12 @@ export interface CacheClient {
   getMany<T>(
     keys: readonly string[],
     loadMissing: LoadMissing<T> & LoadMissing<Storable<T>>,
-    options?: ManyOptions,
+    options?: ManyOptions & Checked<NoInfer<T>>,
   ): Promise<Map<string, T>>;
   getMany<T = unknown>(
     keys: readonly string[],
     loadMissing?: undefined,
-    options?: ManyLookOptions,
+    options?: ManyLookOptions & Checked<T>,
   ): Promise<Map<string, T>>;
   /**
    * A Redis command of your own, in the same request as all else that begins in this turn, in the order in which it was
@@ -593,7 +667,7 @@ export interface CacheClient {
    * stored ends, and the answer is `stored: false`. Without such a read it is stored in two requests, as if the value had been read when
    * the call began.
    *
-   * @throws a `TypeError` for a value that cannot be stored, before any work; one that is too large (4 MiB encoded) ends the
+   * @throws a `TypeError` for a value that cannot be stored, before any work; one that is too large (`maxValueBytes`) ends the
    * entry and gives `stored: false`.
    * @throws InvalidationError when Redis has not acknowledged that the old entry is gone.
    */

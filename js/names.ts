@@ -1,10 +1,10 @@
 /** What keys, tags and namespaces may be called. A bad name is a TypeError before any work. */
 import type { Exports } from "./isolate.ts";
 import { typeName } from "./type-name.ts";
-import { sizeOf } from "./value.ts";
+import { isLonger, sizeOf } from "./value.ts";
 
-/** A key over so many bytes cannot be stored everywhere. */
-const MAX_KEY_BYTES = 32_000;
+/** A longer key is a mistake rather than a name. What is over 512 bytes is stored under its hash. */
+const MAX_KEY_BYTES = 1_048_576;
 /** Each read of an entry names its tags, and each entry carries them. */
 export const MAX_TAGS = 64;
 const MAX_TAG_BYTES = 512;
@@ -17,7 +17,7 @@ export function checkKey(key: unknown): asserts key is string {
   // Two keys with different lone surrogates would be the same in UTF-8.
   if (!key.isWellFormed())
     throw new TypeError("a key must be well-formed Unicode, got one with a lone surrogate");
-  if (key.length * 3 > MAX_KEY_BYTES && sizeOf(key) > MAX_KEY_BYTES) {
+  if (isLonger(key, MAX_KEY_BYTES)) {
     throw new TypeError(`a key must be at most ${MAX_KEY_BYTES} bytes of UTF-8, got ${sizeOf(key)}`);
   }
 }
@@ -45,10 +45,7 @@ function flawOfTags(tags: unknown, max: number): string | undefined {
     if (typeof tag !== "string") return `a list with ${typeName(tag)}`;
     if (tag === "") return "an empty text";
     if (!tag.isWellFormed()) return "one with a lone surrogate";
-    // `sizeOf` gives a bound, not the size, of what is small.
-    if (tag.length * 3 > MAX_TAG_BYTES && new TextEncoder().encode(tag).byteLength > MAX_TAG_BYTES) {
-      return `one of ${new TextEncoder().encode(tag).byteLength} bytes`;
-    }
+    if (isLonger(tag, MAX_TAG_BYTES)) return `one of ${sizeOf(tag)} bytes`;
   }
   return undefined;
 }

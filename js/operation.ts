@@ -12,6 +12,10 @@ export interface Operation {
   background: (() => void) | undefined;
   /** The text that is to be stored. */
   readonly text: Text | undefined;
+  /** The same, compressed, until it is known which of them. */
+  compressed?: Text | undefined;
+  /** It is the compressed one. */
+  useCompressed?(): void;
   /** The core has failed: answer without it. */
   passThrough(): void;
   /** The core has no room for it. */

@@ -1,8 +1,9 @@
 /** Options, taken apart for the core, which knows their names, ranges and messages. */
 import type { Core } from "leeward-glue";
-import type { CacheOptions } from "./index.d.ts";
+import type { CacheOptions, StandardSchemaV1 } from "./index.d.ts";
 import type { Exports } from "./isolate.ts";
 import { checkTags, MAX_TAGS } from "./names.ts";
+import { isSchema } from "./schema.ts";
 import { isTrap } from "./trap.ts";
 import { typeName } from "./type-name.ts";
 
@@ -16,10 +17,39 @@ const HOST_OPTIONS: Readonly<Record<string, string>> = {
 /** Options that hold others. */
 const GROUPS: readonly string[] = ["timeout", "budget"];
 
-/** Gives the core a cache's options. Throws what is wrong with them: an Error, or a text of the core's. */
-export function giveOptions(core: Core, options: CacheOptions): void {
+/**
+ * Gives the core a cache's options, those that are named by variables as they stand in `env`. Throws what is wrong with them: an
+ * Error, or a text of the core's.
+ */
+export function giveOptions(core: Core, options: CacheOptions, env: unknown): void {
   if (typeof options !== "object" || options === null) throw new TypeError("options must be an object");
-  give(core, "", options);
+  const binding = bindingOf(options);
+  give(core, "", binding === undefined ? options : { ...options, version: versionIn(env, binding) });
+}
+
+/** The variable that names the build, if the options say so. */
+export function bindingOf(options: CacheOptions): string | undefined {
+  const version: unknown = (options as CacheOptions | null)?.version;
+  if (typeof version !== "object" || version === null) return undefined;
+  const { binding } = version as { binding?: unknown };
+  return typeof binding === "string" && binding !== "" ? binding : undefined;
+}
+
+/** The id of Cloudflare's version metadata, or a text. Never "": who asks for builds of their own must not share unawares. */
+export function versionIn(env: unknown, binding: string): string {
+  const bound: unknown = (env as Record<string, unknown> | undefined | null)?.[binding];
+  const id: unknown = typeof bound === "object" && bound !== null ? (bound as { id?: unknown }).id : bound;
+  if (typeof id === "string" && id !== "") return id;
+  const name = JSON.stringify(binding.slice(0, 40));
+  throw new TypeError(
+    `option "version" names the binding ${name}, which must hold an object with an id, or a text, got ${nameOf(bound)}`,
+  );
+}
+
+function nameOf(bound: unknown): string {
+  if (bound === undefined) return "nothing";
+  if (bound === "") return "an empty text";
+  return typeof bound === "object" ? "one without an id" : typeName(bound);
 }
 
 function give(core: Core, prefix: string, options: object): void {
@@ -53,6 +83,7 @@ export interface CallOptions {
   readonly negativeTtl: number;
   readonly timeout: number;
   readonly tags: string[] | undefined;
+  readonly schema: StandardSchemaV1 | undefined;
   readonly freshness: number;
 }
 
@@ -66,6 +97,7 @@ const DEFAULTS: CallOptions = {
   negativeTtl: Number.NaN,
   timeout: Number.NaN,
   tags: undefined,
+  schema: undefined,
   freshness: 0,
 };
 
@@ -110,6 +142,10 @@ function takeOption(given: Mutable, call: CallName, name: string, value: unknown
     return true;
   }
   if (call !== "Read" && call !== "Many") return false;
+  if (name === "schema" && isSchema(value)) {
+    given.schema = value;
+    return true;
+  }
   if (name === "forceFresh" && typeof value === "boolean") {
     if (value) given.freshness = FORCED;
     return true;

@@ -1,11 +1,13 @@
 /** A read: the caller's promise, the callback, and the values between them. */
-import { Callback } from "./callback.ts";
+import { Callback, isThenable } from "./callback.ts";
+import { decompress } from "./compress.ts";
 import { fillOf } from "./fill.ts";
-import type { Load, Lookup, Outcome } from "./index.d.ts";
+import type { Load, Lookup, Outcome, StandardSchemaV1 } from "./index.d.ts";
 import type { Exports } from "./isolate.ts";
 import type { Operation, Settlers } from "./operation.ts";
+import { judge, type Rejection } from "./schema.ts";
 import type { Shared } from "./shared.ts";
-import { decode, type Text } from "./value.ts";
+import { decode, isCompressed, type Text } from "./value.ts";
 
 /** Whom a read tells of its callback. */
 export interface Listener {
@@ -14,6 +16,14 @@ export interface Listener {
   tags(names: string[]): void;
 }
 
+/** A value taken out of a stored text; `undefined`: there is none in it. */
+type Taken =
+  | { readonly value: unknown; readonly text: Text; readonly rejection?: Rejection | undefined }
+  | undefined;
+
+/** What has become of a stored value: it will do, is none, or is not good enough. */
+export type Verdict = boolean | Rejection;
+
 const BYPASS = { age: 0, stored: false, shared: false, outcome: "bypass" } as const;
 
 export class ReadOperation implements Operation {
@@ -21,7 +31,10 @@ export class ReadOperation implements Operation {
   shared: Shared | undefined;
   background: (() => void) | undefined;
   text: Text | undefined;
+  compressed: Text | undefined;
   value: unknown;
+  /** What a stored value must satisfy. */
+  schema: StandardSchemaV1 | undefined;
   /** What the callback set in place of the option; NaN: nothing. */
   ttl = Number.NaN;
   skipped = false;
@@ -33,6 +46,8 @@ export class ReadOperation implements Operation {
   exports: Exports | undefined;
   /** All that it has waited for: a flight's value may be taken after its verdict. */
   #awaited: Map<number, Shared> | undefined;
+  /** The stored value that is being taken. Those before it are too late. */
+  #taking: object | undefined;
   /** A stale value, in case that the callback fails. */
   #stash: { readonly value: unknown } | undefined;
   readonly #settlers: Settlers;
@@ -96,6 +111,7 @@ export class ReadOperation implements Operation {
   /** Runs the callback; the listener is told, unless the core has failed meanwhile. */
   run(listener?: Listener): void {
     if (this.#callback !== undefined) return;
+    this.#taking = undefined;
     const callback = new Callback();
     this.#callback = callback;
     this.#listener = listener;
@@ -138,15 +154,42 @@ export class ReadOperation implements Operation {
     return this.#awaited?.get(id)?.text;
   }
 
-  /** Takes the value out of a stored text; `aside`: not as the answer, but in case that the callback fails. */
-  take(text: Text, aside: boolean): void {
-    const value = decode(text);
-    if (aside) {
-      this.#stash = { value };
+  /**
+   * Takes the value out of a stored text of at most `limit` bytes; `aside`: not as the answer, but in case that the callback fails;
+   * `checked`: by the schema. `then` is told what has become of it, in this turn if that can be, and unless something else has
+   * been begun meanwhile.
+   */
+  take(text: Text, limit: number, aside: boolean, checked: boolean, then: (verdict: Verdict) => void): void {
+    const taking = {};
+    this.#taking = taking;
+    const end = (taken: Taken) => {
+      if (this.#taking !== taking) return;
+      this.#taking = undefined;
+      if (taken === undefined || taken.rejection !== undefined) {
+        then(taken?.rejection ?? false);
+        return;
+      }
+      if (aside) {
+        this.#stash = taken;
+      } else {
+        this.value = taken.value;
+        this.text = taken.text;
+      }
+      then(true);
+    };
+    const schema = checked ? this.schema : undefined;
+    if (isCompressed(text.kind)) {
+      decompress(text, limit).then(
+        (plain) => open(plain, schema, end),
+        () => end(undefined),
+      );
     } else {
-      this.value = value;
-      this.text = text;
+      open(text, schema, end);
     }
+  }
+
+  useCompressed(): void {
+    this.text = this.compressed;
   }
 
   /** Answers with the value that was put aside. */
@@ -206,7 +249,22 @@ export class ReadOperation implements Operation {
 
   #settle(): void {
     this.#settled = true;
+    this.#taking = undefined;
     this.#release?.();
     this.#release = undefined;
   }
+}
+
+/** The value in a plain text, looked at by the schema. */
+function open(text: Text, schema: StandardSchemaV1 | undefined, end: (taken: Taken) => void): void {
+  let value: unknown;
+  try {
+    value = decode(text);
+  } catch {
+    end(undefined);
+    return;
+  }
+  const verdict = schema && judge(schema, value);
+  if (isThenable(verdict)) verdict.then((rejection) => end({ value, text, rejection }));
+  else end({ value, text, rejection: verdict });
 }

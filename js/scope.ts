@@ -4,13 +4,14 @@
  */
 
 import type { Core } from "leeward-glue";
+import { compress } from "./compress.ts";
 import { post, ReplyTooLarge } from "./http.ts";
 import type { CacheEvent, ErrorKind, Outcome } from "./index.d.ts";
 import { type Instance, type Link, nextRequest } from "./isolate.ts";
 import { BackgroundOperation, type Operation } from "./operation.ts";
-import { ReadOperation } from "./read.ts";
+import { ReadOperation, type Verdict } from "./read.ts";
 import { RawOperation } from "./redis.ts";
-import { encode, isFlaw, type Kind, sizeOf, textOf } from "./value.ts";
+import { encode, isFlaw, isLonger, type Kind, sizeOf, type Text, textOf } from "./value.ts";
 import { MutateOperation, type Refusal, WriteOperation } from "./write.ts";
 
 /** Runtimes take longer waits for none. */
@@ -22,6 +23,9 @@ const RAW_OUTCOMES = ["redis-error", "not-executed", "unknown-outcome", "unconfi
 const STATES = ["applied", "pending", "refused"] as const;
 
 const NOTHING = { keys: [], tags: [], all: false };
+
+/** Of a flight's value, which has passed a limit. */
+const NO_LIMIT = Number.POSITIVE_INFINITY;
 
 /** What a scope needs to know of its cache. */
 export interface ScopeOwner {
@@ -182,12 +186,18 @@ export class Scope {
         if (target !== undefined) target.text = operation.text;
         return;
       }
+      case Code.Compress:
+        this.#compress(operation);
+        return;
+      case Code.UseCompressed:
+        operation.useCompressed?.();
+        return;
       case Code.Applied:
         if (operation instanceof WriteOperation) operation.applied(core.stored() ?? false);
         return;
       case Code.NotApplied:
         if (operation instanceof WriteOperation) {
-          operation.notApplied(this.#refusal() ?? { why: "refused", missing: NOTHING });
+          operation.notApplied(this.#refusal(operation) ?? { why: "refused", missing: NOTHING });
         }
         return;
       default:
@@ -212,7 +222,7 @@ export class Scope {
         );
         return;
       case Code.Mutated:
-        operation.mutated(core.marked(), this.#refusal());
+        operation.mutated(core.marked(), this.#refusal(operation));
         return;
       case Code.Throw:
         operation.throwError();
@@ -237,11 +247,12 @@ export class Scope {
   }
 
   /** What the effect says of an invalidation; `undefined`: it is applied. */
-  #refusal(): Refusal | undefined {
+  #refusal({ targets }: WriteOperation | MutateOperation): Refusal | undefined {
     const { core } = this.instance;
     const state = STATES[core.state()];
     if (state === undefined || state === "applied") return undefined;
-    const missing = { keys: core.missingKeys(), tags: core.missingTags(), all: core.missingAll() };
+    const keys = [...core.missingKeys()].map((place) => targets.keys[place] ?? "");
+    const missing = { keys, tags: core.missingTags(), all: core.missingAll() };
     return { why: core.disabled() ? "unconfigured" : state, missing };
   }
 
@@ -264,22 +275,14 @@ export class Scope {
         return;
       case Code.DecodeReply:
       case Code.StashReply: {
-        const aside = code === Code.StashReply;
         const literal = this.#body?.subarray(core.start(), core.end());
-        const kind = core.kind() as Kind;
-        const base64 = core.base64();
-        const ok =
-          literal !== undefined &&
-          attempt(() => operation.take({ kind, text: textOf(literal, base64) }, aside));
-        core.decoded(id, ok, Date.now());
+        const text = literal && textIn(literal, core.kind() as Kind, core.base64(), core.limit());
+        this.#take(operation, text, core.limit(), code === Code.StashReply);
         return;
       }
       case Code.DecodeShared:
       case Code.StashShared: {
-        const text = operation.textUnder(core.target());
-        const aside = code === Code.StashShared;
-        const ok = text !== undefined && attempt(() => operation.take(text, aside));
-        core.decoded(id, ok, Date.now());
+        this.#take(operation, operation.textUnder(core.target()), NO_LIMIT, code === Code.StashShared);
         return;
       }
       case Code.Encode: {
@@ -308,6 +311,40 @@ export class Scope {
         operation.throwError();
         return;
     }
+  }
+
+  /** Takes a value out of a text. The core is told of it in this turn, unless the text is compressed or the schema is slow. */
+  #take(operation: ReadOperation, text: Text | undefined, limit: number, aside: boolean): void {
+    const { core } = this.instance;
+    const { id } = operation;
+    if (text === undefined) {
+      core.decoded(id, false, Date.now());
+      return;
+    }
+    const tell = (verdict: Verdict) =>
+      typeof verdict === "boolean"
+        ? core.decoded(id, verdict, Date.now())
+        : core.rejected(id, verdict.path, verdict.failed, Date.now());
+    let later = false;
+    operation.take(text, limit, aside, core.fromRedis(), (verdict) => {
+      if (later) this.#tell(operation, () => tell(verdict));
+      else tell(verdict);
+    });
+    later = true;
+  }
+
+  #compress(operation: Operation): void {
+    if (operation.text === undefined) return;
+    compress(operation.text).then(
+      (text) => {
+        operation.compressed = text;
+        const size = text && sizeOf(text.text);
+        this.#tell(operation, () => this.instance.core.compressed(operation.id, size, Date.now()));
+      },
+      () => {
+        this.#tell(operation, () => this.instance.core.compressed(operation.id, undefined, Date.now()));
+      },
+    );
   }
 
   /** Sends a batch: at the end of the turn that filled it, in the request that did. */
@@ -419,11 +456,13 @@ function callbackEnded(core: Core, operation: ReadOperation, ok: boolean): boole
   return core.callbackOk(id, ttl, skipped, none, declared, Date.now());
 }
 
-function attempt(work: () => void): boolean {
+/** The text in a JSON text literal; `undefined`: it holds none, or one that is too long. */
+function textIn(literal: Uint8Array, kind: Kind, base64: boolean, limit: number): Text | undefined {
   try {
-    work();
-    return true;
+    const text = textOf(literal, base64);
+    // A literal is never shorter than its text.
+    return literal.byteLength > limit && isLonger(text, limit) ? undefined : { kind, text };
   } catch {
-    return false;
+    return undefined;
   }
 }

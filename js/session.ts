@@ -12,7 +12,7 @@ import { isTrap } from "./trap.ts";
 export interface Home {
   /** The core's number for the settings; after `prepare`. */
   readonly cache: number;
-  prepare(): Instance;
+  prepare(env: unknown): Instance;
   link(env: unknown): Link;
   existing(env: unknown): { readonly instance: Instance; readonly link: Link } | undefined;
   emit(event: CacheEvent): void;
@@ -26,6 +26,7 @@ export class Session {
   readonly #env: unknown;
   readonly #context: ExecutionContextLike | undefined;
   #scope: Scope | undefined;
+  #cache = 0;
   #absence: NotApplied = "unconfigured";
 
   constructor(home: Home, env?: unknown, context?: ExecutionContextLike) {
@@ -41,7 +42,7 @@ export class Session {
 
   /** The core's number for the cache's settings; once there is a scope. */
   get cache(): number {
-    return this.#home.cache;
+    return this.#cache;
   }
 
   /** What becomes of writes where `enter` gave nothing. */
@@ -51,7 +52,7 @@ export class Session {
 
   /** The names of a write's fences, asked of the instance that there is then. */
   namesOf(place: Place, { keys, tags, all }: Named): string[] {
-    const { core, exports } = this.#home.prepare();
+    const { core, exports } = this.#home.prepare(this.#env);
     return core.names(this.#home.cache, place.path(exports), [...keys], [...tags], all);
   }
 
@@ -72,8 +73,9 @@ export class Session {
         );
         return undefined;
       }
-      const instance = this.#home.prepare();
+      const instance = this.#home.prepare(this.#env);
       const link = this.#home.link(this.#env);
+      this.#cache = this.#home.cache;
       const known = this.#scope;
       if (known !== undefined && known.instance === instance && known.link === link) return known;
       const anchor = this.#anchor();

@@ -101,14 +101,17 @@ export interface TestRedis {
 
 /** What is stored for a key. */
 export interface TestEntry {
-  /** As the cache was given it. */
+  /** As the cache was given it; of one over 512 bytes the SHA-256, in base64url, under which it is stored. */
   readonly key: string;
   /** The names of its namespaces, outermost first; empty for none. */
   readonly namespace: readonly string[];
   readonly prefix: string;
   /** The build that wrote it. */
   readonly version: string;
+  /** `undefined` for a compressed one where the runtime has no `node:zlib` (workerd without `nodejs_compat`). */
   readonly value: unknown;
+  /** Whether `compress` has made it smaller. */
+  readonly compressed: boolean;
   readonly tags: readonly string[];
   /** `stale`: past its `ttl` or after `expire`, but within `swr` or `staleIfError`. */
   readonly state: "fresh" | "stale";

@@ -4,7 +4,10 @@
  */
 
 /** j: JSON, u: undefined, b: Uint8Array, a: ArrayBuffer. */
-export type Kind = "j" | "u" | "b" | "a";
+export type PlainKind = "j" | "u" | "b" | "a";
+/** The same, compressed. */
+export type CompressedKind = "J" | "B" | "A";
+export type Kind = PlainKind | CompressedKind;
 
 /** A value as it is stored. */
 export interface Text {
@@ -74,6 +77,21 @@ export function decode({ kind, text }: Text): unknown {
   }
 }
 
+export function isCompressed(kind: Kind): kind is CompressedKind {
+  return kind === "J" || kind === "B" || kind === "A";
+}
+
+/** What there is to compress of a text: the bytes of a value of bytes, not those of their base64. */
+export function bytesOf({ kind, text }: Text): Uint8Array<ArrayBuffer> {
+  return kind === "j" ? new TextEncoder().encode(text) : fromBase64(text);
+}
+
+/** The text that such bytes stand for. */
+export function fromBytes(kind: PlainKind, bytes: Uint8Array<ArrayBuffer>): Text {
+  const text = kind === "j" ? new TextDecoder("utf-8", { fatal: true }).decode(bytes) : toBase64(bytes);
+  return { kind, text };
+}
+
 /** The text in a JSON text literal, as bytes of UTF-8. */
 export function textOf(literal: Uint8Array, base64: boolean): string {
   const text: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(literal));
@@ -81,9 +99,14 @@ export function textOf(literal: Uint8Array, base64: boolean): string {
   return base64 ? new TextDecoder("utf-8", { fatal: true }).decode(fromBase64(text)) : text;
 }
 
-/** Bytes of a text in UTF-8; the text is not encoded where its length alone tells that it is small. */
+/** Bytes of a text in UTF-8. */
 export function sizeOf(text: string): number {
-  return text.length * 3 <= CHUNK ? text.length * 3 : new TextEncoder().encode(text).byteLength;
+  return new TextEncoder().encode(text).byteLength;
+}
+
+/** Whether a text has more bytes than that; it is encoded only where its length alone does not tell. */
+export function isLonger(text: string, limit: number): boolean {
+  return text.length > limit || (text.length * 3 > limit && sizeOf(text) > limit);
 }
 
 /** The first place in a value that JSON would not give back as it is. */
@@ -144,15 +167,20 @@ function nameOf(prototype: unknown): string {
 }
 
 function flaw(path: readonly (string | number)[], reason: string): Flaw {
+  return { path: pathOf(path), reason };
+}
+
+/** A place in a value. */
+export function pathOf(path: readonly (string | number)[]): string {
   const parts = path.map((part) => {
     if (typeof part === "number") return `[${part}]`;
     return /^[A-Za-z_$][\w$]*$/.test(part) ? `.${part}` : `[${JSON.stringify(part)}]`;
   });
   const whole = `$${parts.join("")}`;
-  return { path: whole.length > MAX_PATH ? `${whole.slice(0, MAX_PATH)}...` : whole, reason };
+  return whole.length > MAX_PATH ? `${whole.slice(0, MAX_PATH)}...` : whole;
 }
 
-function toBase64(bytes: Base64Bytes): string {
+export function toBase64(bytes: Base64Bytes): string {
   if (bytes.toBase64 !== undefined) return bytes.toBase64();
   let binary = "";
   for (let i = 0; i < bytes.length; i += CHUNK) {
@@ -161,7 +189,7 @@ function toBase64(bytes: Base64Bytes): string {
   return btoa(binary);
 }
 
-function fromBase64(text: string): Uint8Array<ArrayBuffer> {
+export function fromBase64(text: string): Uint8Array<ArrayBuffer> {
   if (Bytes.fromBase64 !== undefined) return Bytes.fromBase64(text);
   return Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 }

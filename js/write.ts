@@ -22,17 +22,22 @@ export class WriteOperation implements Operation {
   id = 0;
   shared: Shared | undefined;
   background: (() => void) | undefined;
-  readonly text: Text | undefined;
-  readonly #targets: Named;
+  text: Text | undefined;
+  compressed: Text | undefined;
+  readonly targets: Named;
   readonly #settlers: Settlers;
   readonly #leave: Leave;
   #settled = false;
 
   constructor(settlers: Settlers, targets: Named, text: Text | undefined, leave: Leave) {
     this.#settlers = settlers;
-    this.#targets = targets;
+    this.targets = targets;
     this.text = text;
     this.#leave = leave;
+  }
+
+  useCompressed(): void {
+    this.text = this.compressed;
   }
 
   applied(stored: boolean): void {
@@ -47,14 +52,14 @@ export class WriteOperation implements Operation {
 
   /** Its fences are up and in the journal all the same. */
   noRoom(): void {
-    this.notApplied({ why: "pending", missing: this.#targets });
+    this.notApplied({ why: "pending", missing: this.targets });
   }
 
   passThrough(): void {
     this.background?.();
     // It has been answered, and goes on behind the answer.
     if (this.#settled) return;
-    this.notApplied({ why: this.#leave() ? "pending" : "refused", missing: this.#targets });
+    this.notApplied({ why: this.#leave() ? "pending" : "refused", missing: this.targets });
   }
 
   finished(): void {
@@ -68,7 +73,7 @@ export class MutateOperation implements Operation {
   shared: Shared | undefined;
   background: (() => void) | undefined;
   readonly text = undefined;
-  readonly #targets: Named;
+  readonly targets: Named;
   readonly #settlers: Settlers;
   readonly #call: () => unknown;
   readonly #callback = new Callback();
@@ -79,7 +84,7 @@ export class MutateOperation implements Operation {
 
   constructor(settlers: Settlers, targets: Named, call: () => unknown, leave?: Leave) {
     this.#settlers = settlers;
-    this.#targets = targets;
+    this.targets = targets;
     this.#call = call;
     this.#leave = leave;
   }
@@ -131,7 +136,7 @@ export class MutateOperation implements Operation {
   /** What is left to others is sent after the callback has ended, as it must be. */
   #answerAlone(): void {
     const why = this.#leave?.() ? "pending" : (this.#alone ?? "refused");
-    this.#answer(false, { why, missing: this.#targets });
+    this.#answer(false, { why, missing: this.targets });
   }
 
   #answer(marked: boolean, refusal: Refusal | undefined): void {

@@ -21,6 +21,8 @@ function describe(event: CacheEvent): string {
       return `read ${event.key}: ${event.outcome}${because(event.reason)}${event.shared ? ", shared" : ""}`;
     case "fill":
       return `fill ${event.key}: ${event.stored ? "stored" : "not stored"}${because(event.reason)}`;
+    case "rejected":
+      return `what is stored for ${event.key} is not taken${because(event.path)}${because(event.reason)}`;
     case "unstorable":
       return `cannot store ${event.key}: ${event.path} ${event.reason}`;
     case "invalidation":

@@ -48,6 +48,8 @@ export function inPlainWords(event: CacheEvent): Words | undefined {
       return event.stored
         ? good(`${nameOf(event.key)}: stored in Redis`)
         : plain(`${nameOf(event.key)}: not stored in Redis`);
+    case "rejected":
+      return plain(`${nameOf(event.key)}: the copy in Redis is of another shape`);
     case "unstorable":
       return bad(`${nameOf(event.key)}: cannot be stored, ${event.reason}`);
     case "invalidation":

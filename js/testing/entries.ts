@@ -3,14 +3,15 @@
  * the scripts.
  */
 import { fromLatin1, textOf } from "../../dev/bytes.mjs";
+import { PLAIN } from "../compress.ts";
 import type { TestEntry } from "../testing.d.ts";
-import { decode, type Kind } from "../value.ts";
+import { decode, fromBase64, fromBytes, isCompressed, type Kind, type Text } from "../value.ts";
 import { number, words } from "./lua.ts";
 import { isMarked } from "./marks.ts";
 import type { Hash, Store } from "./store.ts";
 
-/** `<prefix>:k:<namespace>:<key>`; prefix and namespace hold no ":". */
-const ENTRY = /^([^:]*):k:([^:]*):(.*)$/s;
+/** `<prefix>:k:<namespace>:<key>`, or `h` and the key's hash; prefix and namespace hold no ":". */
+const ENTRY = /^([^:]*):[kh]:([^:]*):(.*)$/s;
 
 /** The words of a header before those of namespaces and tags. */
 const FIXED = 10;
@@ -67,13 +68,28 @@ function entryOf(store: Store, place: Place, build: string, now: number): TestEn
     namespace: space === "" ? [] : space.split("/").map((name) => text(decoded(name))),
     prefix: text(decoded(prefix)),
     version: text(build),
-    value: decode({ kind: parts[7] as Kind, text: text(body) }),
+    ...valueIn({ kind: parts[7] as Kind, text: text(body) }),
     tags,
     state: fresh ? "fresh" : "stale",
     ttl: fresh ? ttl - age : 0,
     age,
     redisKey: text(redisKey),
   };
+}
+
+/** Node can decompress at once, and so can workerd with `nodejs_compat`. */
+interface Zlib {
+  gunzipSync(bytes: Uint8Array): Uint8Array<ArrayBuffer>;
+}
+
+function valueIn(stored: Text): Pick<TestEntry, "value" | "compressed"> {
+  const { kind } = stored;
+  if (!isCompressed(kind)) return { value: decode(stored), compressed: false };
+  const { process } = globalThis as { process?: { getBuiltinModule?(name: string): Zlib | undefined } };
+  const zlib = process?.getBuiltinModule?.("node:zlib");
+  if (zlib === undefined) return { value: undefined, compressed: true };
+  const bytes = Uint8Array.from(zlib.gunzipSync(fromBase64(stored.text)));
+  return { value: decode(fromBytes(PLAIN[kind], bytes)), compressed: true };
 }
 
 /** The paths of the namespaces that it lies in, the widest first. */

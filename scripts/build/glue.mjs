@@ -60,6 +60,8 @@ function flags(library) {
   const remapped = [[library, "/rust"], ...crates, [ROOT, "/leeward"]];
   return [
     `-Clink-arg=--max-memory=${MAX_MEMORY}`,
+    // Long keys are rare: the small SHA-256 is fast enough.
+    '--cfg=sha2_backend_soft="compact"',
     ...remapped.map(([from, to]) => `--remap-path-prefix=${from}=${to}`),
   ];
 }

@@ -8,6 +8,10 @@ use super::time::Millis;
 /// The longest time to live. An invalidation that was refused keeps its fence this long.
 pub const MAX_TTL: Millis = Millis::seconds(30 * 86_400);
 
+/// The largest text of a value, in bytes, and what is allowed unless a cache says less. Servers take requests of 10 MB on most
+/// plans, and a text grows when it is written as JSON.
+pub const MAX_VALUE: usize = 4 << 20;
+
 /// The settings of one cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheConfig {
@@ -39,6 +43,10 @@ pub struct CacheConfig {
     pub subrequests: u32,
     /// How many of them at the same time.
     pub connections: u32,
+    /// Values whose texts have at least so many bytes are compressed; `None`: none are.
+    pub compress: Option<usize>,
+    /// The largest text of a value, in bytes, before it is compressed.
+    pub max_value: usize,
     /// Events name keys in full.
     pub debug: bool,
     /// Somebody listens to events; without, only warnings are made.
@@ -63,6 +71,8 @@ impl Default for CacheConfig {
             // Of the 50 that the smallest plan allows, the callbacks need some; of the 6 at the same time likewise.
             subrequests: 40,
             connections: 4,
+            compress: None,
+            max_value: MAX_VALUE,
             debug: false,
             observed: false,
         }

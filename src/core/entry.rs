@@ -27,6 +27,12 @@ pub enum ValueKind {
     Bytes,
     /// An `ArrayBuffer`, in base64.
     Buffer,
+    /// JSON, as the base64 of its gzip.
+    CompressedJson,
+    /// A `Uint8Array`, as the base64 of its gzip.
+    CompressedBytes,
+    /// An `ArrayBuffer`, as the base64 of its gzip.
+    CompressedBuffer,
 }
 
 impl ValueKind {
@@ -38,6 +44,20 @@ impl ValueKind {
             Self::Undefined => 'u',
             Self::Bytes => 'b',
             Self::Buffer => 'a',
+            Self::CompressedJson => 'J',
+            Self::CompressedBytes => 'B',
+            Self::CompressedBuffer => 'A',
+        }
+    }
+
+    /// What it is once it is compressed; `None`: it is not compressed, or has been.
+    #[must_use]
+    pub const fn compressed(self) -> Option<Self> {
+        match self {
+            Self::Json => Some(Self::CompressedJson),
+            Self::Bytes => Some(Self::CompressedBytes),
+            Self::Buffer => Some(Self::CompressedBuffer),
+            Self::Undefined | Self::CompressedJson | Self::CompressedBytes | Self::CompressedBuffer => None,
         }
     }
 
@@ -49,6 +69,9 @@ impl ValueKind {
             'u' => Some(Self::Undefined),
             'b' => Some(Self::Bytes),
             'a' => Some(Self::Buffer),
+            'J' => Some(Self::CompressedJson),
+            'B' => Some(Self::CompressedBytes),
+            'A' => Some(Self::CompressedBuffer),
             _ => None,
         }
     }

@@ -66,6 +66,25 @@ pub enum LeaseOutcome {
     TimedOut,
 }
 
+/// Why a stored value did not do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rejection {
+    /// The schema found issues.
+    Schema,
+    /// The schema failed over it.
+    SchemaFailed,
+}
+
+/// What compression has made of a text, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Compression {
+    /// Before.
+    pub from: usize,
+    /// After.
+    pub to: usize,
+}
+
 /// An event and where it belongs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
@@ -110,11 +129,18 @@ pub enum EventKind {
         key: String,
         stored: bool,
         reason: Option<&'static str>,
+        compression: Option<Compression>,
     },
     Unstorable {
         key: String,
         path: String,
         reason: String,
+    },
+    Rejected {
+        key: String,
+        /// Where in the value, if the schema says it.
+        path: Option<String>,
+        reason: Rejection,
     },
     Invalidation {
         keys: Vec<String>,

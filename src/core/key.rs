@@ -2,19 +2,35 @@
 //!
 //! | what | Redis key |
 //! |---|---|
-//! | entry | `<prefix>:k:<namespace>:<key>` |
+//! | entry | `<prefix>:k:<namespace>:<key>`; of a long key `<prefix>:h:<namespace>:<SHA-256>` |
 //! | tag | `<prefix>:t:<namespace>:<tag>` |
 //! | namespace | `<prefix>:n:<namespace>` |
 //!
 //! Prefix and the names of namespaces are percent-encoded where they hold what parts them, so that no two of (prefix,
 //! namespace, key) meet; what comes last stays as it is (a tag without spaces, since an entry's header lists tags).
 //! Namespaces nest: `a/b` lies in `a`, which lies in the one without a name.
+//!
+//! A key of more than 512 bytes stands there as its SHA-256, in base64url without padding, under a letter of its own: so no short
+//! key, whatever its text, can meet a long one, and no table holds more of it than its beginning, for events.
 
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 use core::fmt::Write as _;
+use core::hash::{Hash, Hasher};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+/// A longer key, in bytes, is stored under its hash.
+const MAX_PLAIN: usize = 512;
+/// So many characters of a long key are kept, to name it in events.
+const MAX_SHOWN: usize = 64;
+/// What stands for an entry whose key is hashed, where the others have the letter of their kind.
+const HASHED: char = 'h';
 
 /// What a key stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,23 +53,51 @@ impl KeyKind {
     }
 }
 
-/// Something that has a hash in Redis.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// Something that has a hash in Redis. Two are the same if their Redis keys are.
+#[derive(Clone, Debug)]
 pub struct Key {
     redis: Rc<str>,
     kind: KeyKind,
     /// Where the prefix ends, and where the user's own name begins.
     prefix: usize,
     name: usize,
+    /// How a key that is stored under its hash begins, where that is known.
+    shown: Option<Rc<str>>,
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.redis == other.redis
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.redis.hash(state);
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.redis.cmp(&other.redis)
+    }
 }
 
 impl Key {
-    fn build(kind: KeyKind, prefix: &str, space: &str, name: impl FnOnce(&mut String)) -> Self {
+    fn build(kind: KeyKind, letter: char, prefix: &str, space: &str, name: impl FnOnce(&mut String)) -> Self {
         let mut redis = String::with_capacity(prefix.len() + space.len() + 24);
         escape_into(&mut redis, prefix, |c| matches!(c, '%' | ':'));
         let prefix = redis.len();
         redis.push(':');
-        redis.push(kind.letter());
+        redis.push(letter);
         redis.push(':');
         redis.push_str(space);
         if kind != KeyKind::Namespace {
@@ -61,20 +105,30 @@ impl Key {
         }
         let start = redis.len();
         name(&mut redis);
-        Self { redis: redis.into(), kind, prefix, name: start }
+        Self { redis: redis.into(), kind, prefix, name: start, shown: None }
     }
 
     /// The entry `key` of a namespace of the cache whose keys begin with `prefix`. `space` is a path that `nest` made, or
     /// empty.
     #[must_use]
     pub fn entry(prefix: &str, space: &str, key: &str) -> Self {
-        Self::build(KeyKind::Entry, prefix, space, |redis| redis.push_str(key))
+        let kind = KeyKind::Entry;
+        if key.len() <= MAX_PLAIN {
+            return Self::build(kind, kind.letter(), prefix, space, |redis| redis.push_str(key));
+        }
+        let mut shown: String = key.chars().take(MAX_SHOWN).collect();
+        shown.push_str("...");
+        let hashed = Self::build(kind, HASHED, prefix, space, |redis| {
+            BASE64_URL_SAFE_NO_PAD.encode_string(Sha256::digest(key.as_bytes()), redis);
+        });
+        Self { shown: Some(shown.into()), ..hashed }
     }
 
     /// A tag, as the user names it.
     #[must_use]
     pub fn tag(prefix: &str, space: &str, tag: &str) -> Self {
-        Self::build(KeyKind::Tag, prefix, space, |redis| redis.push_str(&Self::encode_tag(tag)))
+        let kind = KeyKind::Tag;
+        Self::build(kind, kind.letter(), prefix, space, |redis| redis.push_str(&Self::encode_tag(tag)))
     }
 
     /// A tag as an entry's header names it.
@@ -88,15 +142,18 @@ impl Key {
     pub(crate) fn parse(redis: &str) -> Option<Self> {
         let prefix = redis.find(':')?;
         let mut letters = redis.get(prefix + 1..)?.chars();
-        let kind = [KeyKind::Entry, KeyKind::Tag, KeyKind::Namespace];
-        let kind = kind.into_iter().find(|kind| letters.clone().next() == Some(kind.letter()))?;
-        letters.next();
+        let kind = match letters.next()? {
+            HASHED => KeyKind::Entry,
+            letter => [KeyKind::Entry, KeyKind::Tag, KeyKind::Namespace]
+                .into_iter()
+                .find(|kind| kind.letter() == letter)?,
+        };
         let space = letters.as_str().strip_prefix(':')?;
         let name = match kind {
             KeyKind::Namespace => redis.len(),
             KeyKind::Entry | KeyKind::Tag => prefix + 4 + space.find(':')?,
         };
-        Some(Self { redis: redis.into(), kind, prefix, name })
+        Some(Self { redis: redis.into(), kind, prefix, name, shown: None })
     }
 
     /// A tag of the same namespace, as an entry's header names it.
@@ -104,13 +161,14 @@ impl Key {
         let start = self.tags_begin();
         let name = start.len();
         let redis: Rc<str> = format!("{start}{encoded}").into();
-        Self { redis, kind: KeyKind::Tag, prefix: self.prefix, name }
+        Self { redis, kind: KeyKind::Tag, prefix: self.prefix, name, shown: None }
     }
 
     /// A namespace; the empty path is the one without a name, which is all there is.
     #[must_use]
     pub fn namespace(prefix: &str, space: &str) -> Self {
-        Self::build(KeyKind::Namespace, prefix, space, |_| {})
+        let kind = KeyKind::Namespace;
+        Self::build(kind, kind.letter(), prefix, space, |_| {})
     }
 
     /// The path of the namespace `name` in the namespace `space`.
@@ -136,7 +194,7 @@ impl Key {
         let prefix = self.redis.get(..self.prefix).unwrap_or("");
         let made = paths.into_iter().map(|path| {
             let redis: Rc<str> = format!("{prefix}:n:{path}").into();
-            Self { name: redis.len(), redis, kind: KeyKind::Namespace, prefix: self.prefix }
+            Self { name: redis.len(), redis, kind: KeyKind::Namespace, prefix: self.prefix, shown: None }
         });
         made.collect()
     }
@@ -176,7 +234,7 @@ impl Key {
         fnv1a(&self.redis)
     }
 
-    /// An entry's key as the user gave it; a tag as it is encoded; a namespace's path.
+    /// An entry's key as the user gave it, or its hash if it is long; a tag as it is encoded; a namespace's path.
     #[must_use]
     pub fn user(&self) -> &str {
         match self.kind {
@@ -192,6 +250,12 @@ impl Key {
             KeyKind::Tag => unescape(self.user()),
             KeyKind::Entry | KeyKind::Namespace => String::from(self.user()),
         }
+    }
+
+    /// As `display`, for people: a long key by how it begins, where that is known.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        self.shown.as_deref().map_or_else(|| self.display(), String::from)
     }
 }
 
@@ -281,6 +345,31 @@ mod tests {
             prop_assert_eq!(key.display(), tag);
             prop_assert_eq!(Key::entry("p", "a", "k").sibling_tag(key.user()), key);
         }
+    }
+
+    #[test]
+    fn a_long_key_stands_there_as_its_hash_and_meets_no_other() {
+        // The SHA-256 of 513 times "x", as any other tool gives it.
+        const HASH: &str = "Na3gCQ5k501q0EIEAJwjpONLgr3w9PMX-8xfJvmxAkE";
+        let long = "x".repeat(513);
+        let key = Key::entry("shop", "eu", &long);
+        assert_eq!(key.redis(), format!("shop:h:eu:{HASH}"));
+        assert_eq!((key.kind(), key.user(), key.display().as_str()), (KeyKind::Entry, HASH, HASH));
+        assert_eq!(key.shown(), format!("{}...", "x".repeat(64)));
+        assert_eq!(Key::parse(key.redis()), Some(key.clone()));
+        assert_eq!(key.namespaces()[1], Key::namespace("shop", "eu"));
+        assert_eq!(key.sibling_tag("t"), Key::tag("shop", "eu", "t"));
+        for other in ["x".repeat(514), HASH.into(), format!("h:eu:{HASH}"), "x".repeat(512)] {
+            assert_ne!(Key::entry("shop", "eu", &other), key);
+        }
+        assert_ne!(Key::entry("shop", "", &long), key);
+        let short = "x".repeat(512);
+        assert_eq!(Key::entry("shop", "eu", &short).redis(), format!("shop:k:eu:{short}"));
+    }
+
+    #[test]
+    fn a_long_key_is_cut_between_characters() {
+        assert_eq!(Key::entry("p", "", &"€".repeat(200)).shown(), format!("{}...", "€".repeat(64)));
     }
 
     #[test]

@@ -41,7 +41,7 @@ mod time;
 mod window;
 mod xfetch;
 
-pub use config::{CacheConfig, MAX_TTL};
+pub use config::{CacheConfig, MAX_TTL, MAX_VALUE};
 pub use connection::{Snapshot, StateName};
 pub use endpoint::{CREDENTIALS, Endpoint, EndpointError};
 #[cfg(any(test, feature = "fuzz"))]
@@ -49,12 +49,12 @@ pub use endpoint::{CREDENTIALS, Endpoint, EndpointError};
 pub use engine::fuzz;
 pub use engine::{
     BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Engine, Freshness, Life, Limits,
-    Named, OpId, RawCall, RawError, RawOutcome, ReadCall, RequestId, Served, SharedId, Source, Targets,
-    WriteCall, WriteKind, refusal,
+    Named, OpId, Origin, RawCall, RawError, RawOutcome, ReadCall, RequestId, Served, SharedId, Source,
+    Targets, WriteCall, WriteKind, refusal,
 };
 pub use entry::{Header, Stamp, ValueKind};
 pub use error::{ErrorKind, Failure};
-pub use event::{Bypass, Event, EventKind, InvalidationState, LeaseOutcome, Outcome};
+pub use event::{Bypass, Compression, Event, EventKind, InvalidationState, LeaseOutcome, Outcome, Rejection};
 pub use key::{Key, KeyKind, short_hash};
 pub use options::{CallKind, MUTATE_TIMEOUT, OptionError, OptionValue, Options, call_option};
 pub use ratio::Ratio;

@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use core::fmt;
 
-use super::config::{CacheConfig, MAX_TTL};
+use super::config::{CacheConfig, MAX_TTL, MAX_VALUE};
 use super::duration;
 use super::ratio::Ratio;
 use super::time::Millis;
@@ -70,10 +70,12 @@ const FLIGHT: (Millis, Millis) = (Millis::new(1), Millis::new(300_000));
 /// An invalidation must have room besides a read.
 const SUBREQUESTS: (u32, u32) = (2, 10_000);
 const CONNECTIONS: (u32, u32) = (1, 1000);
-const CACHE_OPTIONS: &str = "prefix, version, ttl, swr, staleIfError, negativeTtl, jitter, earlyRefresh, leaseWait, timeout.read, timeout.write, timeout.flight, budget.subrequests, budget.connections, url, token, onEvent, debug";
-const READ_OPTIONS: &str = "ttl, swr, staleIfError, negativeTtl, jitter, earlyRefresh, leaseWait, tags, forceFresh, freshness, signal";
+/// Thresholds and limits of values, in bytes.
+const BYTES: (usize, usize) = (1024, MAX_VALUE);
+const CACHE_OPTIONS: &str = "prefix, version, ttl, swr, staleIfError, negativeTtl, jitter, earlyRefresh, leaseWait, timeout.read, timeout.write, timeout.flight, budget.subrequests, budget.connections, compress, maxValueBytes, url, token, onEvent, debug";
+const READ_OPTIONS: &str = "ttl, swr, staleIfError, negativeTtl, jitter, earlyRefresh, leaseWait, tags, schema, forceFresh, freshness, signal";
 const MANY_OPTIONS: &str =
-    "ttl, swr, staleIfError, negativeTtl, jitter, earlyRefresh, tags, forceFresh, freshness, signal";
+    "ttl, swr, staleIfError, negativeTtl, jitter, tags, schema, forceFresh, freshness, signal";
 const SET_OPTIONS: &str = "ttl, swr, staleIfError, jitter, tags";
 
 /// The largest number allowed, and what a message calls the range: formatting numbers would take a tenth of the module.
@@ -95,7 +97,10 @@ impl Options {
         let config = &mut self.config;
         match option {
             "prefix" => config.prefix = text(option, value, 1, 64)?,
-            "version" => config.build = text(option, value, 0, 64)?,
+            "version" => match value {
+                OptionValue::Text(_) => config.build = text(option, value, 0, 64)?,
+                got => return Err(invalid(option, got, "a text, or an object that names a binding")),
+            },
             "ttl" => config.ttl = span(option, value, TTL)?,
             "swr" => config.swr = span(option, value, STALE)?,
             "staleIfError" => config.stale_if_error = span(option, value, STALE)?,
@@ -108,6 +113,13 @@ impl Options {
             "timeout.flight" => config.flight = span(option, value, FLIGHT)?,
             "budget.subrequests" => config.subrequests = whole(option, value, SUBREQUESTS)?,
             "budget.connections" => config.connections = whole(option, value, CONNECTIONS)?,
+            "compress" => {
+                config.compress = match value {
+                    OptionValue::Bool(false) => None,
+                    _ => Some(bytes(option, value, "false or ")?),
+                }
+            }
+            "maxValueBytes" => config.max_value = bytes(option, value, "")?,
             "debug" => match value {
                 OptionValue::Bool(debug) => config.debug = debug,
                 got => return Err(invalid(option, got, "true or false")),
@@ -175,9 +187,7 @@ pub fn call_option(call: CallKind, option: &str, value: OptionValue<'_>) -> Resu
         (CallKind::Read | CallKind::Many | CallKind::Set, "jitter") => {
             ratio(option, value, JITTER).map(Ratio::get)
         }
-        (CallKind::Read | CallKind::Many, "earlyRefresh") => {
-            ratio(option, value, EARLY_REFRESH).map(Ratio::get)
-        }
+        (CallKind::Read, "earlyRefresh") => ratio(option, value, EARLY_REFRESH).map(Ratio::get),
         #[allow(clippy::cast_precision_loss, reason = "at most 30 days")]
         _ => call_span(call, option, value).map(|span| span.get() as f64),
     }
@@ -199,6 +209,9 @@ fn call_span(call: CallKind, option: &str, value: OptionValue<'_>) -> Result<Mil
         (CallKind::Read | CallKind::Many, "signal") => Err(invalid(option, value, "an AbortSignal")),
         (CallKind::Read | CallKind::Many, "forceFresh") => Err(invalid(option, value, "true or false")),
         (CallKind::Read | CallKind::Many, "freshness") => Err(invalid(option, value, "\"strict\"")),
+        (CallKind::Read | CallKind::Many, "schema") => {
+            Err(invalid(option, value, "a Standard Schema, version 1"))
+        }
         _ => Err(OptionError::Unknown { option: shortened(option), known: call.known() }),
     }
 }
@@ -259,6 +272,16 @@ fn readable(span: Millis) -> String {
     }
 }
 
+/// A whole number of bytes within `BYTES`; `or`: what else is allowed.
+fn bytes(option: &str, value: OptionValue<'_>, or: &str) -> Result<usize, OptionError> {
+    let (min, max) = BYTES;
+    let taken = match value {
+        OptionValue::Number(_, text) => text.parse().ok().filter(|n| (min..=max).contains(n)),
+        _ => None,
+    };
+    taken.ok_or_else(|| invalid(option, value, &format!("{or}a whole number of bytes from {min} to {max}")))
+}
+
 fn text(option: &str, value: OptionValue<'_>, min: usize, max: usize) -> Result<String, OptionError> {
     match value {
         OptionValue::Text(text)
@@ -289,6 +312,11 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "unknown option \"signal\": known are ttl, swr, staleIfError, jitter, tags"
+        );
+        let error = options.take("compress", OptionValue::Bool(true)).expect_err("no threshold").to_string();
+        assert_eq!(
+            error,
+            "option \"compress\" must be false or a whole number of bytes from 1024 to 4194304, got true"
         );
         let error =
             call_option(CallKind::Read, "freshness", OptionValue::Text("strong")).expect_err("misspelt");
@@ -347,6 +375,8 @@ mod tests {
             ("timeout.read", OptionValue::Number(1.0, "1.0")),
             ("timeout.write", OptionValue::Text("30s")),
             ("timeout.flight", OptionValue::Text("5m")),
+            ("compress", OptionValue::Number(1024.0, "1024")),
+            ("maxValueBytes", OptionValue::Number(4_194_304.0, "4194304")),
             ("debug", OptionValue::Bool(true)),
             ("negativeTtl", OptionValue::Number(0.0, "0")),
             ("jitter", OptionValue::Number(0.1, "0.1")),
@@ -355,6 +385,7 @@ mod tests {
             options.take(option, value).expect(option);
         }
         let config = options.finish();
+        assert_eq!((config.compress, config.max_value), (Some(1024), 4 << 20));
         assert_eq!((config.prefix.as_str(), config.ttl, config.read), ("shop", MAX_TTL, Millis::new(1)));
     }
 
@@ -369,6 +400,12 @@ mod tests {
             ("ttl", OptionValue::Number(f64::NAN, "NaN")),
             ("timeout.read", OptionValue::Text("31s")),
             ("timeout.flight", OptionValue::Other("object")),
+            ("compress", OptionValue::Bool(true)),
+            ("compress", OptionValue::Number(1023.0, "1023")),
+            ("compress", OptionValue::Number(2048.5, "2048.5")),
+            ("maxValueBytes", OptionValue::Number(4_194_305.0, "4194305")),
+            ("maxValueBytes", OptionValue::Bool(false)),
+            ("maxValueBytes", OptionValue::Text("2048")),
             ("debug", OptionValue::Text("yes")),
             ("onEvent", OptionValue::Number(1.0, "1.0")),
             ("timeout", OptionValue::Number(1.0, "1.0")),

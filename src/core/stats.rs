@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::event::Compression;
+
 /// See the field docs of `Stats` in the published types; the names are the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -17,10 +19,23 @@ pub struct Stats {
     pub fills_refused: u64,
     pub fills_failed: u64,
     pub unstorable: u64,
+    pub rejected: u64,
+    pub compressed_from: u64,
+    pub compressed_to: u64,
     pub invalidations_applied: u64,
     pub invalidations_pending: u64,
     pub invalidations_refused: u64,
     pub journal: u64,
     pub requests: u64,
     pub commands: u64,
+}
+
+impl Stats {
+    /// What compression has gained in a fill that is stored.
+    pub(crate) fn compressed(&mut self, gain: Option<Compression>) {
+        if let Some(Compression { from, to }) = gain {
+            self.compressed_from += from as u64;
+            self.compressed_to += to as u64;
+        }
+    }
 }

@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::*;
 use super::{Core, ratio, span};
 use crate::core::{
     BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Encoded, ErrorKind, Freshness, MUTATE_TIMEOUT,
-    OpId, RawCall, ReadCall, RequestId, Targets, ValueKind, WriteCall, WriteKind,
+    OpId, RawCall, ReadCall, Rejection, RequestId, Targets, ValueKind, WriteCall, WriteKind,
 };
 
 #[wasm_bindgen]
@@ -267,6 +267,18 @@ impl Core {
 
     pub fn decoded(&mut self, op: u32, ok: bool, now: f64) -> bool {
         self.engine.decoded(OpId(op), ok, now)
+    }
+
+    /// A stored value will not do for the caller; `failed`: its schema has failed over it.
+    pub fn rejected(&mut self, op: u32, path: Option<String>, failed: bool, now: f64) -> bool {
+        let reason = if failed { Rejection::SchemaFailed } else { Rejection::Schema };
+        self.engine.rejected(OpId(op), path, reason, now)
+    }
+
+    /// `size`: bytes of the compressed text; none: it cannot be compressed.
+    pub fn compressed(&mut self, op: u32, size: Option<u32>, now: f64) -> bool {
+        let size = size.map(|size| usize::try_from(size).unwrap_or(usize::MAX));
+        self.engine.compressed(OpId(op), size, now)
     }
 
     pub fn aborted(&mut self, op: u32) -> bool {

@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::*;
 use super::{Core, to_js};
 use crate::core::redis::reply::Encoding;
 use crate::core::{
-    Effect, InvalidationState, Named, Outcome, RawError, RawOutcome, RequestId, Served, Source,
+    Effect, InvalidationState, Named, Origin, Outcome, RawError, RawOutcome, RequestId, Served, Source,
 };
 
 /// What `poll` gives.
@@ -31,6 +31,8 @@ pub enum Code {
     DecodeReply,
     DecodeShared,
     Encode,
+    Compress,
+    UseCompressed,
     Serve,
     StashReply,
     StashShared,
@@ -65,11 +67,13 @@ impl Core {
             Some(Effect::Run(_)) => Code::Run,
             Some(Effect::Cancel(_)) => Code::Cancel,
             Some(Effect::Decode(_, Source::Reply { .. })) => Code::DecodeReply,
-            Some(Effect::Decode(_, Source::Shared(_))) => Code::DecodeShared,
+            Some(Effect::Decode(_, Source::Shared(..))) => Code::DecodeShared,
             Some(Effect::Encode(_)) => Code::Encode,
+            Some(Effect::Compress(_)) => Code::Compress,
+            Some(Effect::UseCompressed(_)) => Code::UseCompressed,
             Some(Effect::Serve(..)) => Code::Serve,
             Some(Effect::Stash(_, Source::Reply { .. })) => Code::StashReply,
-            Some(Effect::Stash(_, Source::Shared(_))) => Code::StashShared,
+            Some(Effect::Stash(_, Source::Shared(..))) => Code::StashShared,
             Some(Effect::ServeStash(..)) => Code::ServeStash,
             Some(Effect::Tagged(_)) => Code::Tagged,
             Some(Effect::Throw(_)) => Code::Throw,
@@ -94,6 +98,8 @@ impl Core {
                 | Effect::Cancel(op)
                 | Effect::Decode(op, _)
                 | Effect::Encode(op)
+                | Effect::Compress(op)
+                | Effect::UseCompressed(op)
                 | Effect::Serve(op, _)
                 | Effect::Stash(op, _)
                 | Effect::ServeStash(op, _)
@@ -122,8 +128,8 @@ impl Core {
                 | Effect::Abandon(shared)
                 | Effect::Share(_, shared)
                 | Effect::Await(_, shared)
-                | Effect::Decode(_, Source::Shared(shared))
-                | Effect::Stash(_, Source::Shared(shared)),
+                | Effect::Decode(_, Source::Shared(shared, _))
+                | Effect::Stash(_, Source::Shared(shared, _)),
             ) => shared.0,
             Some(
                 Effect::Decode(_, Source::Reply { batch, .. })
@@ -169,6 +175,20 @@ impl Core {
         if let Some(Source::Reply { kind, .. }) = self.source() { Some(kind.letter()) } else { None }
     }
 
+    /// A text of more bytes will not do.
+    pub fn limit(&self) -> u32 {
+        match self.source() {
+            Some(Source::Reply { limit, .. }) => u32::try_from(*limit).unwrap_or(u32::MAX),
+            _ => u32::MAX,
+        }
+    }
+
+    /// Whether the value was stored, so that it is looked at whether it will do for the caller.
+    #[wasm_bindgen(js_name = fromRedis)]
+    pub fn from_redis(&self) -> bool {
+        matches!(self.source(), Some(Source::Reply { .. } | Source::Shared(_, Origin::Redis)))
+    }
+
     /// 0 hit, 1 stale, 2 miss, 3 bypass.
     pub fn outcome(&self) -> u32 {
         match self.served().map(|served| served.outcome) {
@@ -203,10 +223,11 @@ impl Core {
         }
     }
 
-    /// The keys that are not applied.
+    /// The keys that are not applied, by their places in the call.
     #[wasm_bindgen(js_name = missingKeys)]
-    pub fn missing_keys(&mut self) -> Vec<String> {
-        self.missing().map(|what| core::mem::take(&mut what.keys)).unwrap_or_default()
+    pub fn missing_keys(&mut self) -> Vec<u32> {
+        let keys = self.missing().map(|what| core::mem::take(&mut what.keys)).unwrap_or_default();
+        keys.into_iter().filter_map(|place| u32::try_from(place).ok()).collect()
     }
 
     /// The tags that are not applied.

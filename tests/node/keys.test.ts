@@ -1,4 +1,5 @@
 /** Which keys there are, and that no two of them meet. */
+import { createHash } from "node:crypto";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { rejection, type Stage, startStage } from "./stage.ts";
 
@@ -26,7 +27,9 @@ const GOOD: Record<string, string> = {
   __proto__: "__proto__",
   "names that objects have": "constructor",
   "numbers as text": "7",
-  "as long as may be": long(32_000),
+  "as long as is stored as it is": long(512),
+  "a little longer": long(513),
+  "as long as may be": long(1_048_576),
 };
 
 test("every well-formed text is a key of its own", async () => {
@@ -40,7 +43,11 @@ test("every well-formed text is a key of its own", async () => {
   );
   const stored = (await stage.redis.command("KEYS", "*")) as string[];
   // Besides them there is the namespace that they all lie in.
-  expect([...stored].sort()).toEqual([...keys.map((key) => `keys:k::${key}`), "keys:n:"].sort());
+  const named = keys.map((key) => {
+    const short = Buffer.byteLength(key) <= 512;
+    return short ? `keys:k::${key}` : `keys:h::${createHash("sha256").update(key).digest("base64url")}`;
+  });
+  expect([...stored].sort()).toEqual([...named, "keys:n:"].sort());
 });
 
 test.for(Object.entries(GOOD))("%s can be set, found, invalidated and is then gone", async ([, key]) => {
@@ -59,6 +66,40 @@ test("caches whose prefixes and keys look alike when they are joined do not meet
   expect(found).toEqual(all.map(({ key, i }) => `${i} ${key}`));
 });
 
+describe("a long key", () => {
+  const key = long(5000);
+  const hash = createHash("sha256").update(key).digest("base64url");
+
+  test("and the text of its hash are two keys", async () => {
+    const { cache } = stage.cache();
+    for (const [i, name] of [key, hash, `h::${hash}`, `:${hash}`, `${key}x`].entries())
+      await cache.set(name, i);
+    expect(await cache.get(key)).toBe(0);
+    expect(await cache.get(hash)).toBe(1);
+    await cache.delete(hash);
+    expect(await cache.get(key)).toBe(0);
+    await cache.namespace("eu").set(key, "eu");
+    expect(await cache.get(key)).toBe(0);
+    await cache.delete(key);
+    expect([await cache.get(key), await cache.namespace("eu").get(key)]).toEqual([undefined, "eu"]);
+  });
+
+  test("is named by how it begins with debug, by a short hash without, and in errors as it was given", async () => {
+    const { cache, events } = stage.cache({ debug: true });
+    const other = stage.cache();
+    await cache.getOrSet(key, () => 1);
+    await other.cache.getOrSet(key, () => 1);
+    const shown = `${[...key].slice(0, 64).join("")}...`;
+    expect(events.flatMap((event) => (event.type === "read" ? [event.key] : []))).toEqual([shown]);
+    const [read] = other.events.flatMap((event) => (event.type === "read" ? [event.key] : []));
+    expect(read).toMatch(/^[0-9a-f]{12}$/);
+    await stage.gateway.idle();
+    await stage.gateway.fault("redisError", { error: "ERR not now", match: hash });
+    const error = await rejection(cache.invalidate({ keys: ["short", key] }));
+    expect(error).toMatchObject({ state: "pending", keys: [key] });
+  });
+});
+
 describe("what is no key is refused before any work", () => {
   const BAD: [name: string, key: unknown, message: RegExp][] = [
     ["a number", 7, /a key must be a string, got number/],
@@ -71,7 +112,7 @@ describe("what is no key is refused before any work", () => {
     ["a lone high surrogate", "a\ud800b", /lone surrogate/],
     ["a lone low surrogate", "\udc00", /lone surrogate/],
     ["surrogates in the wrong order", "\udc00\ud800", /lone surrogate/],
-    ["one byte too many", long(32_001), /at most 32000 bytes of UTF-8, got 32001/],
+    ["one byte too many", long(1_048_577), /at most 1048576 bytes of UTF-8, got 1048577/],
   ];
 
   test.for(BAD)("%s", async ([, bad, message]) => {

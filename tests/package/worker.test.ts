@@ -21,7 +21,8 @@ beforeAll(async () => {
   config = join(project.folder, "wrangler.toml");
   writeFileSync(
     config,
-    `name = "consumer"\nmain = "worker.ts"\ncompatibility_date = "${compatibilityDate}"\n`,
+    `name = "consumer"\nmain = "worker.ts"\ncompatibility_date = "${compatibilityDate}"\n` +
+      `[version_metadata]\nbinding = "CF_VERSION_METADATA"\n`,
   );
 });
 afterAll(async () => {
@@ -85,6 +86,11 @@ test("a worker under wrangler dev finds, stores and invalidates", { timeout: 90_
   await servers.gateway.idle();
   expect(await get("/user/7")).toEqual({ name: "user 7", outcome: "hit" });
   expect(await get("/unbound/7")).toEqual({ name: "user 7" });
+  // With an env of the handler's or the one of "cloudflare:workers", it is one build, and the binding names it.
+  const fields = (await servers.redis.command("HKEYS", "consumer:k::7")) as string[];
+  expect(fields.filter((field) => field.startsWith("h:"))).toEqual([
+    expect.stringMatching(/^h:[\w-]{8,64}$/),
+  ]);
   expect(await get("/invalidate/7")).toEqual({ state: "applied" });
   expect(await get("/user/7")).toEqual({ name: "user 7", outcome: "miss" });
   expect(await get("/state")).toMatchObject({ state: "ready", events: expect.arrayContaining(["attempt"]) });

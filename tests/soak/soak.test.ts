@@ -36,7 +36,15 @@ test("growth is told from breathing", () => {
 const LOOK: Look = {
   stats: {
     ...{ hits: 5, stale: 1, misses: 2, bypasses: 2, shared: 0, callbacks: 4, fills: 2, fillsRefused: 0 },
-    ...{ fillsFailed: 0, unstorable: 0, invalidationsApplied: 1, invalidationsPending: 1 },
+    ...{
+      fillsFailed: 0,
+      unstorable: 0,
+      rejected: 0,
+      compressedFrom: 0,
+      compressedTo: 0,
+      invalidationsApplied: 1,
+      invalidationsPending: 1,
+    },
     ...{ invalidationsRefused: 0, journal: 0, requests: 9, commands: 9 },
   },
   connection: {

@@ -1,4 +1,5 @@
 /** The cache itself, as it is built, on the Redis in memory: what users' tests do. */
+import { createHash } from "node:crypto";
 import { type CacheEvent, type CacheOptions, createCache } from "leeward";
 import { createTestRedis } from "leeward/testing";
 import { beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
@@ -37,7 +38,7 @@ test("a miss stores, a hit costs one request and one command", async () => {
         version: "v1",
         tags: ["a b", "\u20ac"],
       },
-      ...{ value: { calls: 1 }, state: "fresh", ttl: 300_000, age: 0 },
+      ...{ value: { calls: 1 }, compressed: false, state: "fresh", ttl: 300_000, age: 0 },
       redisKey: "sh%3Aop:k:eu%2F1/\u00fc:k:1",
     },
   ]);
@@ -203,4 +204,13 @@ describe("an outage", () => {
     await redis.idle();
     expect(redis.entries().map(({ key }) => key)).toEqual(["k"]);
   });
+});
+
+test("compressed values and long keys are entries like others", async () => {
+  const { cache, redis } = start({ compress: 1024 });
+  const value = "x".repeat(5000);
+  await cache.set("k".repeat(600), value);
+  const key = createHash("sha256").update("k".repeat(600)).digest("base64url");
+  expect(redis.entries()).toMatchObject([{ key, redisKey: `leeward:h::${key}`, value, compressed: true }]);
+  expect(await cache.get("k".repeat(600))).toBe(value);
 });

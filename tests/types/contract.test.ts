@@ -9,7 +9,13 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const HERE = fileURLToPath(new URL(".", import.meta.url));
-const FILES = ["values.test-d.ts", "options.test-d.ts", "many.test-d.ts", "wrap.test-d.ts"];
+const FILES = [
+  "values.test-d.ts",
+  "options.test-d.ts",
+  "many.test-d.ts",
+  "wrap.test-d.ts",
+  "schemas.test-d.ts",
+];
 
 let folder: string;
 beforeAll(() => {
@@ -17,7 +23,7 @@ beforeAll(() => {
   for (const file of FILES) cpSync(join(HERE, file), join(folder, file));
   const modules = join(folder, "node_modules");
   mkdirSync(join(modules, "leeward"), { recursive: true });
-  for (const name of ["vitest", "@types"]) {
+  for (const name of ["vitest", "@types", "zod", "valibot"]) {
     symlinkSync(join(ROOT, "node_modules", name), join(modules, name), "junction");
   }
   const manifest = { name: "leeward", types: "./index.d.ts" };
@@ -57,6 +63,16 @@ test.for([
   ["bytes may not be stored", "T extends Uint8Array | ArrayBuffer ? T : StorableJson<T>", "StorableJson<T>"],
   ["a bigint may be stored", "T extends string | number", "T extends bigint | string | number"],
   ["a union loses its arms", "Load<T> & Load<Storable<T>>", "Load<T & Storable<T>>"],
+  [
+    "a schema need not fit",
+    "options?: ReadOptions & Checked<NoInfer<T>>,",
+    "options?: ReadOptions & Checked<unknown>,",
+  ],
+  [
+    "a schema says what it makes",
+    "schema?: StandardSchemaV1<T> |",
+    "schema?: StandardSchemaV1<unknown, T> |",
+  ],
   ["a duration is any text", /export type Duration = .*?;/, "export type Duration = number | string;"],
   ["a lookup always finds", "Promise<Lookup<T | undefined>>", "Promise<Lookup<T>>"],
   [

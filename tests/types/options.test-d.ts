@@ -215,7 +215,11 @@ export function told(event: CacheEvent): unknown {
     case "read":
       return expectTypeOf(event.outcome).toEqualTypeOf<Outcome>();
     case "fill":
+      expectTypeOf(event.compression).toEqualTypeOf<{ readonly from: number; readonly to: number } | null>();
       return expectTypeOf(event.stored).toBeBoolean();
+    case "rejected":
+      expectTypeOf(event.path).toEqualTypeOf<string | null>();
+      return expectTypeOf(event.reason).toEqualTypeOf<"schema" | "schema-failed">();
     case "unstorable":
       return expectTypeOf(event.path).toBeString();
     case "invalidation":

@@ -82,7 +82,7 @@ pub struct ReadCall<'a> {
     pub connection: ConnectionId,
     /// The namespace's path, as `Key::nest` makes it; empty for none.
     pub space: &'a str,
-    /// At most 32,000 bytes; the driver has checked it.
+    /// At most 1 MiB; the driver has checked it.
     pub key: &'a str,
     /// The tags that the entry must carry, and will.
     pub tags: &'a [&'a str],
@@ -172,8 +172,8 @@ pub struct WriteCall<'a> {
 /// What of a write is not acknowledged, as the user named it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Named {
-    /// Keys.
-    pub keys: Vec<String>,
+    /// Keys, by their places in the call: a long one is not kept.
+    pub keys: Vec<usize>,
     /// Tags.
     pub tags: Vec<String>,
     /// The whole namespace.
@@ -212,10 +212,19 @@ pub enum CallbackEnd {
 /// Where the text of a value is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// In the body of a reply: the place of a JSON text literal.
-    Reply { batch: BatchId, place: Range<usize>, encoding: Encoding, kind: ValueKind },
+    /// In the body of a reply: the place of a JSON text literal. What has more bytes than `limit` will not do.
+    Reply { batch: BatchId, place: Range<usize>, encoding: Encoding, kind: ValueKind, limit: usize },
     /// With the promise of a flight.
-    Shared(SharedId),
+    Shared(SharedId, Origin),
+}
+
+/// Where the value of a flight comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It was stored: each reader looks whether it will do for him.
+    Redis,
+    /// A callback has just made it, and it is taken like that of one's own.
+    Callback,
 }
 
 /// A part of a request's body.
@@ -254,10 +263,15 @@ pub enum Effect {
     Run(OpId),
     /// The caller has gone and nobody else waits: abort the callback's signal.
     Cancel(OpId),
-    /// Decode the value at the source, then call `decoded`.
+    /// Decode the value at the source, and look whether a stored one will do for the caller; then call `decoded` or `rejected`, in
+    /// this turn or later. What comes after the operation's next `Run` or `Decode` is too late, and of no effect.
     Decode(OpId, Source),
     /// Encode the callback's value, then call `encoded`.
     Encode(OpId),
+    /// Compress the text that the driver holds for the operation and keep it beside that, then call `compressed`.
+    Compress(OpId),
+    /// Store the compressed text in place of the plain one.
+    UseCompressed(OpId),
     /// Answer the caller with the value that the driver holds for the operation.
     Serve(OpId, Served),
     /// Decode the value at the source and keep it beside the callback's, then call `decoded`.

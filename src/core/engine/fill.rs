@@ -1,26 +1,24 @@
 //! Fills: the callback's value, encoded and stored behind the answer.
 
+use alloc::format;
 use alloc::string::String;
 
 use super::budget::Purpose;
 use super::exchange::Slot;
 use super::lane::Lane;
-use super::op::{Op, ReadStep};
+use super::op::{Kind, Op, ReadStep, Write, WriteStep};
 use super::read::count;
 use super::{Effect, Encoded, Engine, Life, OpId, Served};
 use crate::core::basis::Basis;
 use crate::core::entry::Header;
 use crate::core::error::ErrorKind;
-use crate::core::event::EventKind;
+use crate::core::event::{Compression, EventKind};
 use crate::core::flight::Stage;
 use crate::core::key::Key;
 use crate::core::redis::command::Command;
 use crate::core::redis::reply::{self, CommandError, Reply};
 use crate::core::redis::script::Script;
 use crate::core::time::{Millis, Timestamp};
-
-/// The largest encoded value. Servers take requests of 10 MB on most plans, and a text grows when it is written as JSON.
-pub(super) const MAX_VALUE: usize = 4 << 20;
 
 impl Engine {
     /// The callback's value is encoded.
@@ -29,8 +27,9 @@ impl Engine {
         let Some((lane, read)) = self.reading(id) else { return false };
         let ReadStep::Encoding { life, cost } = read.step else { return true };
         let (tags, basis) = (read.tags(), read.basis.clone());
-        if encoded.size > MAX_VALUE {
-            return self.unencodable(id, "$", "it is over 4 MiB when encoded", host);
+        let limit = self.max_value(lane);
+        if encoded.size > limit {
+            return self.unencodable(id, "$", &format!("it is over {limit} bytes when encoded"), host);
         }
         if let Some(flight) = read.flight
             && let Some(flight) = self.flights.get_mut(flight)
@@ -51,16 +50,29 @@ impl Engine {
                 self.push(lane.request, Effect::Background(id));
             }
             self.serve_computed(id, None, now);
-            self.send_fill(id, encoded, life, cost, now);
-        } else {
-            self.serve_computed(id, Some(false), now);
-            if storable {
-                self.note_fill(id, false, Some(if ready { "budget" } else { "down" }), now);
+            if self.compresses(lane, encoded) {
+                // Behind the answer, and no longer than half of what a write may take: then it is stored as it is.
+                self.set_step(id, ReadStep::Compressing { encoded, life, cost });
+                self.set_due(id, Some(self.compression_deadline(lane, now)));
+                self.push(lane.request, Effect::Compress(id));
+            } else {
+                self.send_fill(id, encoded, life, cost, now);
             }
-            self.end_own_flight(id, Stage::NotStored);
-            self.end_without_value(id, now);
+        } else {
+            let reason = if ready { "budget" } else { "down" };
+            self.leave_unstored(id, storable.then_some(reason), now);
         }
         true
+    }
+
+    /// The value is the caller's alone; `reason`: why it is not stored though it could be.
+    fn leave_unstored(&mut self, id: OpId, reason: Option<&'static str>, now: Timestamp) {
+        self.serve_computed(id, Some(false), now);
+        if reason.is_some() {
+            self.note_fill(id, false, reason, now);
+        }
+        self.end_own_flight(id, Stage::NotStored);
+        self.end_without_value(id, now);
     }
 
     /// The callback's value cannot be encoded: where in it, and why.
@@ -79,6 +91,80 @@ impl Engine {
         self.report(lane.request, lane.cache, now, event);
         self.unstorable(id, now);
         true
+    }
+
+    /// Whether a value is to be compressed before it is stored.
+    pub(super) fn compresses(&self, lane: Lane, encoded: Encoded) -> bool {
+        let threshold = self.config(lane.cache).and_then(|config| config.compress);
+        threshold.is_some_and(|threshold| encoded.size >= threshold) && encoded.kind.compressed().is_some()
+    }
+
+    pub(super) fn compression_deadline(&self, lane: Lane, now: Timestamp) -> Timestamp {
+        now.after(self.config(lane.cache).map_or(Millis::ZERO, |config| Millis::new(config.write.get() / 2)))
+    }
+
+    /// The text is compressed, to so many bytes; `None`: it cannot be. It is stored so if that is less.
+    pub fn compressed(&mut self, id: OpId, size: Option<usize>, host: f64) -> bool {
+        let now = self.now(host);
+        let Some(op) = self.ops.get(&id) else { return false };
+        let lane = op.lane();
+        let plain = match &op.kind {
+            Kind::Read(read) => match read.step {
+                ReadStep::Compressing { encoded, .. } => encoded,
+                _ => return true,
+            },
+            Kind::Write(write) => match (&write.step, &write.set) {
+                (WriteStep::Compressing, Some(set)) => set.encoded,
+                _ => return true,
+            },
+            Kind::Replay(_) | Kind::Raw(_) => return true,
+        };
+        let smaller = size.filter(|size| *size < plain.size).zip(plain.kind.compressed());
+        let Some((size, kind)) = smaller else {
+            self.store_plain(id, now);
+            return true;
+        };
+        self.push(lane.request, Effect::UseCompressed(id));
+        let encoded = Encoded { kind, size };
+        match self.ops.get_mut(&id).map(|op| &mut op.kind) {
+            Some(Kind::Read(read)) => {
+                read.plain = Some(plain.size);
+                if let ReadStep::Compressing { life, cost, .. } = read.step {
+                    self.store_computed(id, encoded, life, cost, now);
+                }
+            }
+            Some(Kind::Write(Write { set: Some(set), .. })) => {
+                (set.encoded, set.plain) = (encoded, Some(plain.size));
+                self.ask_write(id, false, now);
+            }
+            _ => {}
+        }
+        true
+    }
+
+    /// What could not be compressed, or not in time, is stored as it is.
+    pub(super) fn store_plain(&mut self, id: OpId, now: Timestamp) {
+        match self.ops.get(&id).map(|op| &op.kind) {
+            Some(Kind::Read(read)) => {
+                if let ReadStep::Compressing { encoded, life, cost } = read.step {
+                    self.store_computed(id, encoded, life, cost, now);
+                }
+            }
+            Some(Kind::Write(_)) => self.ask_write(id, false, now),
+            _ => {}
+        }
+    }
+
+    /// Stores what has been compressed, if Redis is still there, and its request may still ask it.
+    fn store_computed(&mut self, id: OpId, encoded: Encoded, life: Life, cost: Millis, now: Timestamp) {
+        let Some((lane, _)) = self.reading(id) else { return };
+        if !self.peer(lane.connection).is_some_and(|peer| peer.connection.is_ready()) {
+            self.leave_unstored(id, Some("down"), now);
+        } else if !self.affords_or_tells(lane, Purpose::Any, encoded.size, now) {
+            self.leave_unstored(id, Some("budget"), now);
+        } else {
+            self.send_fill(id, encoded, life, cost, now);
+        }
     }
 
     pub(super) fn send_fill(&mut self, id: OpId, encoded: Encoded, life: Life, cost: Millis, now: Timestamp) {
@@ -172,14 +258,19 @@ impl Engine {
     pub(super) fn note_fill(&mut self, id: OpId, stored: bool, reason: Option<&'static str>, now: Timestamp) {
         let Some((lane, read)) = self.reading(id) else { return };
         let key = read.key.clone();
+        let compression = match (&read.step, read.plain) {
+            (ReadStep::Filling { encoded, .. }, Some(from)) => Some(Compression { from, to: encoded.size }),
+            _ => None,
+        };
         if let Some(peer) = self.peer_mut(lane.connection) {
+            peer.stats.compressed(compression.filter(|_| stored));
             match (stored, reason) {
                 (true, _) => peer.stats.fills += 1,
                 (false, Some("overtaken" | "marked")) => peer.stats.fills_refused += 1,
                 (false, _) => peer.stats.fills_failed += 1,
             }
         }
-        let event = EventKind::Fill { key: self.name(lane.cache, &key), stored, reason };
+        let event = EventKind::Fill { key: self.name(lane.cache, &key), stored, reason, compression };
         self.report(lane.request, lane.cache, now, event);
     }
 

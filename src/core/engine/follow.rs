@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::op::{Op, ReadStep, Refresh};
-use super::{Effect, Engine, Freshness, MAX_JOINS, OpId, Served, Source};
+use super::{Effect, Engine, Freshness, MAX_JOINS, OpId, Origin, Served, Source};
 use crate::core::event::{Bypass, Outcome};
 use crate::core::flight::{FlightId, Stage, Take};
 use crate::core::time::{Millis, Timestamp};
@@ -51,7 +51,7 @@ impl Engine {
             // Fences that were raised before this one began cover what was read or computed before, also by tags that nobody
             // knew of when it joined.
             Take::Value if self.cover_of(id, &flight.value_tags, now).is_some() => self.again(id, now),
-            Take::Value | Take::Fresh => self.take_shared(id, flight_id),
+            Take::Value | Take::Fresh => self.take_shared(id, flight_id, now),
             Take::Again => self.again(id, now),
             Take::PassThrough => {
                 self.flights.leave(flight_id);
@@ -61,7 +61,7 @@ impl Engine {
         }
     }
 
-    fn take_shared(&mut self, id: OpId, flight_id: FlightId) {
+    fn take_shared(&mut self, id: OpId, flight_id: FlightId, now: Timestamp) {
         let Some((lane, _)) = self.reading(id) else { return };
         let Some(flight) = self.flights.get(flight_id) else { return };
         let (outcome, reason) = flight.outcome;
@@ -82,9 +82,11 @@ impl Engine {
         }
         let (tags, refresh, staleness) = (Vec::new(), Refresh::No, None);
         self.set_step(id, ReadStep::Decoding { served, tags, refresh, staleness });
-        self.set_due(id, None);
+        self.set_due(id, Some(self.read_deadline(lane, now)));
         self.flights.leave(flight_id);
-        self.push(lane.request, Effect::Decode(id, Source::Shared(value)));
+        let stored = matches!(outcome, Outcome::Hit | Outcome::Stale);
+        let origin = if stored { Origin::Redis } else { Origin::Callback };
+        self.push(lane.request, Effect::Decode(id, Source::Shared(value, origin)));
     }
 
     /// Nothing in the flight was for it: it reads again.

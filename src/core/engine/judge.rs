@@ -63,8 +63,9 @@ impl Engine {
         }
         let Some((_, read)) = self.reading(id) else { return };
         if let (Some(header), Some(place)) = (&found.header, &found.place) {
-            let kind = header.kind;
-            let source = Source::Reply { batch, place: place.clone(), encoding: found.encoding, kind };
+            let (kind, encoding) = (header.kind, found.encoding);
+            let limit = self.max_value(lane);
+            let source = Source::Reply { batch, place: place.clone(), encoding, kind, limit };
             match fit(read, header, &found, cover == Some(Cover::Soft), lane.anchored) {
                 Fit::Serve { served, refresh } => {
                     self.end_lease_wait(id, LeaseOutcome::Filled, now);
@@ -76,12 +77,12 @@ impl Engine {
                         false => Refresh::No,
                     };
                     self.set_step(id, ReadStep::Decoding { served, tags, refresh, staleness });
-                    self.set_due(id, None);
+                    self.set_due(id, Some(deadline));
                     return self.push(lane.request, Effect::Decode(id, source));
                 }
                 Fit::Keep(served) => {
                     self.set_step(id, ReadStep::Stashing { served, tags });
-                    self.set_due(id, None);
+                    self.set_due(id, Some(deadline));
                     return self.push(lane.request, Effect::Stash(id, source));
                 }
                 Fit::No => {}

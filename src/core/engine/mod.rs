@@ -46,7 +46,7 @@ use hashbrown::HashMap;
 use self::budget::Spent;
 pub use self::dialogue::{
     BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Freshness, Life, Named, OpId,
-    ReadCall, RequestId, Served, SharedId, Source, Targets, WriteCall, WriteKind,
+    Origin, ReadCall, RequestId, Served, SharedId, Source, Targets, WriteCall, WriteKind,
 };
 use self::exchange::Batch;
 use self::op::{Kind, Op};
@@ -477,8 +477,8 @@ impl Engine {
     }
 
     fn name(&self, cache: CacheId, key: &Key) -> String {
-        let name = key.display();
-        if self.config(cache).is_some_and(|config| config.debug) { name } else { short_hash(&name) }
+        let debug = self.config(cache).is_some_and(|config| config.debug);
+        if debug { key.shown() } else { short_hash(&key.display()) }
     }
 
     fn report(&mut self, request: RequestId, cache: CacheId, now: Timestamp, kind: EventKind) {

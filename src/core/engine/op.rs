@@ -87,6 +87,8 @@ pub(super) struct Read {
     pub(super) versions_resent: bool,
     /// Held back until the fill's verdict, where nothing keeps the request alive behind the answer.
     pub(super) held: Option<Served>,
+    /// What the value's text was before it was compressed.
+    pub(super) plain: Option<usize>,
     /// A stale value that the driver keeps, in case that the callback fails, and the tags that it carries.
     pub(super) stale: Option<(Served, Vec<Key>)>,
     /// The caller has been answered.
@@ -134,6 +136,8 @@ pub(super) enum ReadStep {
     Running,
     /// The driver encodes the callback's value.
     Encoding { life: Life, cost: Millis },
+    /// The driver compresses what is to be stored.
+    Compressing { encoded: Encoded, life: Life, cost: Millis },
     /// It is giving its lease back.
     Releasing { batch: BatchId },
     /// The hit is served; it is asking for the lease, to refresh it.
@@ -186,6 +190,8 @@ pub(super) enum WriteStep {
     AwaitingAttempt {
         deadline: Timestamp,
     },
+    /// The driver compresses the value of a `set`.
+    Compressing,
     /// Its drops are in flight.
     Dropping,
     /// The callback of a mutate runs.
@@ -198,6 +204,8 @@ pub(super) enum WriteStep {
 #[derive(Debug)]
 pub(super) struct Set {
     pub(super) encoded: Encoded,
+    /// What its text was before it was compressed.
+    pub(super) plain: Option<usize>,
     pub(super) life: Life,
     pub(super) tags: Vec<Key>,
     pub(super) basis: Basis,

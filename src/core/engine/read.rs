@@ -11,6 +11,7 @@ use super::lane::Lane;
 use super::op::{Kind, Lease, Op, Read, ReadStep};
 use super::{Effect, Engine, Freshness, Life, MAX_JOINS, OpId, ReadCall};
 use crate::core::basis::Basis;
+use crate::core::config::MAX_VALUE;
 use crate::core::error::ErrorKind;
 use crate::core::event::{Bypass, EventKind};
 use crate::core::flight::{Joiner, Stage};
@@ -93,6 +94,7 @@ impl Engine {
             versions: Vec::new(),
             versions_resent: false,
             held: None,
+            plain: None,
             stale: None,
             served: false,
         };
@@ -299,6 +301,8 @@ impl Engine {
         match read.step {
             ReadStep::AwaitingAttempt { .. } => self.resume_read(id, now),
             ReadStep::AwaitingLease => self.poll_lease(id, now),
+            ReadStep::Decoding { .. } | ReadStep::Stashing { .. } => self.value_late(id, now),
+            ReadStep::Compressing { .. } => self.store_plain(id, now),
             ReadStep::Following { flight, .. } => {
                 self.flights.detach(flight);
                 self.again(id, now);
@@ -360,6 +364,11 @@ impl Engine {
         if let Some(op) = self.ops.get_mut(&id) {
             op.due = due;
         }
+    }
+
+    /// The largest text of a value that is stored, or taken.
+    pub(super) fn max_value(&self, lane: Lane) -> usize {
+        self.config(lane.cache).map_or(MAX_VALUE, |config| config.max_value)
     }
 
     /// The build that writes entries.

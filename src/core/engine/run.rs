@@ -1,11 +1,12 @@
 //! Callbacks of reads, and the answers to their callers.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::op::{Op, ReadStep, Refresh};
 use super::{CallbackEnd, Effect, Engine, Freshness, Life, OpId, Served};
 use crate::core::error::{ErrorKind, Failure};
-use crate::core::event::{Bypass, EventKind, Outcome};
+use crate::core::event::{Bypass, EventKind, Outcome, Rejection};
 use crate::core::flight::Stage;
 use crate::core::key::Key;
 use crate::core::time::{Millis, Timestamp};
@@ -78,7 +79,7 @@ impl Engine {
         self.end_without_value(id, now);
     }
 
-    /// The value at the source is decoded, or (`ok` is false) cannot be.
+    /// The value at the source is decoded and will do, or (`ok` is false) cannot be decoded.
     pub fn decoded(&mut self, id: OpId, ok: bool, host: f64) -> bool {
         let now = self.now(host);
         let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) else { return false };
@@ -105,6 +106,39 @@ impl Engine {
             other => read.step = other,
         }
         true
+    }
+
+    /// The stored value at the source will not do for the caller: for it, that is a miss. The callback's value is stored in its
+    /// place, under the stamps that came with it.
+    pub fn rejected(&mut self, id: OpId, path: Option<String>, reason: Rejection, host: f64) -> bool {
+        let now = self.now(host);
+        let Some((lane, read)) = self.reading(id) else { return false };
+        let shared = match &read.step {
+            ReadStep::Decoding { served, .. } => served.shared,
+            ReadStep::Stashing { .. } => false,
+            _ => return true,
+        };
+        let key = self.name(lane.cache, &read.key);
+        if let Some(peer) = self.peer_mut(lane.connection) {
+            peer.stats.rejected += 1;
+        }
+        self.report(lane.request, lane.cache, now, EventKind::Rejected { key, path, reason });
+        if shared {
+            // Whom it does not do for, either, may share the callback of one of them.
+            self.again(id, now);
+        } else {
+            self.run(id, None, now);
+        }
+        true
+    }
+
+    /// The driver has not decoded a stored value, or the caller's schema has not looked at it, within the read's deadline.
+    pub(super) fn value_late(&mut self, id: OpId, now: Timestamp) {
+        let Some((lane, read)) = self.reading(id) else { return };
+        let bypass = matches!(read.step, ReadStep::Decoding { .. }).then_some(Bypass::Timeout);
+        let message = "the stored value was not decoded and checked within the deadline";
+        self.report_failure(lane.request, lane.cache, now, &Failure::new(ErrorKind::Timeout, message));
+        self.run(id, bypass, now);
     }
 
     /// Serves what Redis had, and shares it with those who follow; refreshes it behind the answer if it is to.
@@ -167,7 +201,7 @@ impl Engine {
                     read.load = false;
                 }
             }
-            ReadStep::Encoding { .. } | ReadStep::Filling { .. } => {}
+            ReadStep::Encoding { .. } | ReadStep::Compressing { .. } | ReadStep::Filling { .. } => {}
             _ => self.finish(id),
         }
         true

@@ -6,13 +6,12 @@ use alloc::vec::Vec;
 
 use super::budget::Purpose;
 use super::exchange::Slot;
-use super::fill::MAX_VALUE;
 use super::found::{Found, State};
 use super::op::{KeyState, Op, Set, SetHow, WriteStep};
 use super::read::{KEEP, LEASE_LIFE, count};
 use super::{Effect, Engine, OpId};
 use crate::core::basis::Basis;
-use crate::core::event::EventKind;
+use crate::core::event::{Compression, EventKind};
 use crate::core::journal::{Depth, Seq};
 use crate::core::key::Key;
 use crate::core::redis::command::Command;
@@ -86,7 +85,7 @@ impl Engine {
     /// What was stored is gone: stores the new value, if that can be.
     pub(super) fn fill_set(&mut self, id: OpId, now: Timestamp) {
         let Some(set) = self.set_of(id) else { return };
-        if set.encoded.size > MAX_VALUE {
+        if self.is_set_too_large(id) {
             self.conclude_set(id, false, Some("too large"), now);
         } else if set.basis.is_empty() {
             let reason = if set.how == SetHow::Not { "read before" } else { "no generation" };
@@ -107,8 +106,9 @@ impl Engine {
     pub(super) fn send_set_fill(&mut self, id: OpId, attempt: Option<u32>, now: Timestamp) {
         let Some((lane, _)) = self.writing(id) else { return };
         let nonce = self.random.nonce();
+        let too_large = self.is_set_too_large(id);
         let Some(set) = self.set_of(id) else { return };
-        if set.encoded.size > MAX_VALUE {
+        if too_large {
             // Nothing to store: an invalidation is what remains of it.
             if let Some(set) = self.set_mut(id) {
                 set.how = SetHow::Not;
@@ -199,7 +199,12 @@ impl Engine {
     fn conclude_set(&mut self, id: OpId, stored: bool, reason: Option<&'static str>, now: Timestamp) {
         let Some((lane, _)) = self.writing(id) else { return };
         let Some(key) = self.set_key(id) else { return };
+        let compression = self
+            .set_of(id)
+            .and_then(|set| Some(Compression { from: set.plain?, to: set.encoded.size }))
+            .filter(|_| !matches!(reason, Some("read before" | "no generation" | "budget")));
         if let Some(peer) = self.peer_mut(lane.connection) {
+            peer.stats.compressed(compression.filter(|_| stored));
             match (stored, reason) {
                 (true, _) => {
                     peer.stats.fills += 1;
@@ -209,10 +214,22 @@ impl Engine {
                 (false, _) => peer.stats.fills_failed += 1,
             }
         }
-        let event = EventKind::Fill { key: self.name(lane.cache, &key), stored, reason };
+        let event = EventKind::Fill { key: self.name(lane.cache, &key), stored, reason, compression };
         self.report(lane.request, lane.cache, now, event);
         self.push(lane.request, Effect::Applied { op: id, stored });
         self.finish(id);
+    }
+
+    /// Whether its value is to be compressed before anything else: the fences are up already.
+    pub(super) fn compresses_set(&self, id: OpId) -> bool {
+        let Some((lane, _)) = self.writing(id) else { return false };
+        let Some(set) = self.set_of(id) else { return false };
+        set.how != SetHow::Not && !self.is_set_too_large(id) && self.compresses(lane, set.encoded)
+    }
+
+    fn is_set_too_large(&self, id: OpId) -> bool {
+        let Some((lane, _)) = self.writing(id) else { return false };
+        self.set_of(id).is_some_and(|set| set.plain.unwrap_or(set.encoded.size) > self.max_value(lane))
     }
 
     pub(super) fn set_of(&self, id: OpId) -> Option<&Set> {

@@ -68,7 +68,7 @@ impl Engine {
                     swr: swr.unwrap_or(default.swr),
                     stale_if_error: stale_if_error.unwrap_or(default.stale_if_error),
                 };
-                set = Some(Set { encoded, life, tags, basis, how, resent: false });
+                set = Some(Set { encoded, plain: None, life, tags, basis, how, resent: false });
             }
             WriteKind::Mutate { deadline } => {
                 let phase = MutatePhase::Marking;
@@ -100,7 +100,12 @@ impl Engine {
             bytes: 0,
             kind: Kind::Write(Write { targets, depth, deadline, step, outstanding: 0, set, mutate }),
         })?;
-        if enabled {
+        if enabled && self.compresses_set(id) {
+            let lane = self.ops.get(&id).map(Op::lane)?;
+            self.set_write_step(id, WriteStep::Compressing);
+            self.set_due(id, Some(self.compression_deadline(lane, now)));
+            self.push(lane.request, Effect::Compress(id));
+        } else if enabled {
             self.ask_write(id, false, now);
         } else {
             self.refuse_unconfigured(id, now);
@@ -248,8 +253,8 @@ impl Engine {
 
     /// Answers the caller of a write that stores nothing.
     fn answer_write(&mut self, id: OpId, state: InvalidationState, disabled: bool, missing: &[Key]) {
-        let Some((lane, _)) = self.writing(id) else { return };
-        let what = named(missing);
+        let Some((lane, write)) = self.writing(id) else { return };
+        let what = named(missing, &write.targets);
         let effect = match self.mutating(id) {
             Some(mutate) if mutate.failed => Effect::Throw(id),
             Some(mutate) => Effect::Mutated { op: id, state, disabled, marked: mutate.marked, what },
@@ -288,7 +293,7 @@ impl Engine {
                 self.ask_write(id, true, now)
             }
             WriteStep::AwaitingAttempt { .. } => self.conclude_write(id, Some("timeout"), now),
-            WriteStep::Dropping | WriteStep::Running | WriteStep::Filling => {}
+            WriteStep::Compressing | WriteStep::Dropping | WriteStep::Running | WriteStep::Filling => {}
         }
     }
 
@@ -299,6 +304,7 @@ impl Engine {
         match write.step {
             WriteStep::AwaitingAttempt { .. } => return self.resume_write(id, now),
             WriteStep::Running => return self.set_due(id, None),
+            WriteStep::Compressing => return self.store_plain(id, now),
             WriteStep::Dropping => self.conclude_write(id, Some("timeout"), now),
             WriteStep::Filling => self.set_failed(id, now),
         }
@@ -338,12 +344,12 @@ pub(super) fn targets(prefix: &str, space: &str, given: Targets<'_>) -> BTreeMap
     targets
 }
 
-/// Targets as the user named them.
-fn named(keys: &[Key]) -> Named {
-    let of = |kind: KeyKind| keys.iter().filter(|key| key.kind() == kind).map(Key::display).collect();
+/// Some of a call's targets, as the driver finds them there.
+fn named(keys: &[Key], targets: &BTreeMap<Key, WriteTarget>) -> Named {
+    let of = |kind: KeyKind| keys.iter().filter(move |key| key.kind() == kind);
     Named {
-        keys: of(KeyKind::Entry),
-        tags: of(KeyKind::Tag),
-        all: keys.iter().any(|key| key.kind() == KeyKind::Namespace),
+        keys: of(KeyKind::Entry).filter_map(|key| Some(targets.get(key)?.place)).collect(),
+        tags: of(KeyKind::Tag).map(Key::display).collect(),
+        all: of(KeyKind::Namespace).next().is_some(),
     }
 }

@@ -4,6 +4,7 @@ import { type CacheEvent, createCache, isLeewardError } from "leeward";
 interface Env {
   UPSTASH_REDIS_REST_URL: string;
   UPSTASH_REDIS_REST_TOKEN: string;
+  CF_VERSION_METADATA: WorkerVersionMetadata;
 }
 
 interface User {
@@ -14,6 +15,7 @@ interface User {
 const events: CacheEvent["type"][] = [];
 const cache = createCache({
   prefix: "consumer",
+  version: { binding: "CF_VERSION_METADATA" },
   ttl: "5m",
   timeout: { read: "15s", write: "15s" },
   onEvent: ({ type }) => void events.push(type),

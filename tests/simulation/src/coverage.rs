@@ -58,6 +58,7 @@ pub const REQUIRED: &[&str] = &[
     "callback failed",
     "callback hung",
     "unstorable",
+    "stored value rejected",
     "late tags declared",
     "late tags awaited",
     "late tags invalidated while awaited",

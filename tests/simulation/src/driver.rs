@@ -6,7 +6,7 @@ use crate::queue::Event;
 use crate::values::encoded;
 use crate::visit::Kind;
 use crate::world::World;
-use leeward::core::{Effect, InvalidationState, OpId, SharedId, Source};
+use leeward::core::{Effect, InvalidationState, OpId, Origin, Rejection, SharedId, Source};
 
 impl World {
     /// Performs what the core decides for a request.
@@ -157,6 +157,15 @@ impl World {
             }
             Effect::Run(op) => self.start_callback(number, op),
             Effect::Cancel(_) => {}
+            // No cache of the simulation compresses.
+            Effect::Compress(_) | Effect::UseCompressed(_) => {}
+            Effect::Decode(op, source) | Effect::Stash(op, source) if self.is_rejected(&source) => {
+                self.verdict.coverage.count("stored value rejected");
+                if let Some(isolate) = self.isolates.get_mut(index) {
+                    let host = isolate.host(now);
+                    isolate.engine.rejected(op, None, Rejection::Schema, host);
+                }
+            }
             Effect::Decode(op, source) => {
                 let value = self.decode(index, &source);
                 if let Some(Kind::Read { value: slot, .. }) = self.kind_mut(number, op) {
@@ -245,6 +254,12 @@ impl World {
         }
     }
 
+    /// Whether the reader's schema will not have what is stored.
+    fn is_rejected(&mut self, source: &Source) -> bool {
+        let stored = !matches!(source, Source::Shared(_, Origin::Callback));
+        stored && self.tastes.percent(self.picky)
+    }
+
     pub(crate) fn kind_mut(&mut self, number: usize, op: OpId) -> Option<&mut Kind> {
         Some(&mut self.requests.get_mut(number)?.op_mut(op)?.kind)
     }
@@ -260,7 +275,7 @@ impl World {
     pub(crate) fn decode(&mut self, index: usize, source: &Source) -> Option<usize> {
         match source {
             Source::Reply { place, .. } => self.body.get(place.clone())?.trim_matches('"').parse().ok(),
-            Source::Shared(id) => self.isolates.get(index)?.promises.get(id)?.value,
+            Source::Shared(id, _) => self.isolates.get(index)?.promises.get(id)?.value,
         }
     }
 

@@ -37,6 +37,10 @@ pub struct Verdict {
 /// The world.
 pub struct World {
     pub(crate) rng: Rng,
+    /// What readers' schemas think of stored values: of a stream of its own.
+    pub(crate) tastes: Rng,
+    /// How often, of a hundred, a stored value will not do.
+    pub(crate) picky: u64,
     /// For what the plan's `extend` brings in, and for what its `renew` does: so that all else means what it meant.
     pub(crate) extra: Rng,
     /// See `extra`.
@@ -80,6 +84,7 @@ impl std::fmt::Debug for World {
 #[must_use]
 pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
     let mut rng = Rng::new(seed);
+    let mut tastes = Rng::new(!seed);
     let mut plan = Plan::of(&mut rng);
     let mut extra = Rng::new(seed ^ 0x6d61_6e79_5f61_6e64);
     plan.extend(&mut extra);
@@ -101,6 +106,8 @@ pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
     let mut world = World {
         rng,
         extra,
+        picky: if tastes.percent(30) { 15 } else { 0 },
+        tastes,
         more,
         plan,
         queue: Queue::default(),

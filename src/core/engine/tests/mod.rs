@@ -8,5 +8,7 @@ mod marks;
 mod raw;
 mod reads;
 mod tags;
+mod values;
+mod wire;
 mod world;
 mod writes;

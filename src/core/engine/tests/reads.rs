@@ -413,12 +413,19 @@ fn without_room_the_driver_is_told_to_go_on_alone() {
 }
 
 #[test]
-fn long_keys_are_bounded_by_their_bytes() {
+fn long_names_are_bounded_by_their_bytes_and_long_keys_count_as_their_hashes() {
     let mut world = World::new();
     let mut refused = 0;
     for request in 1..=300 {
         let key = std::format!("{request}{}", "x".repeat(30_000));
         let call = world.call(request, &key);
+        refused += u32::from(world.engine.begin_read(call, world.now).is_none());
+    }
+    assert_eq!(refused, 0);
+    for request in 301..=600 {
+        let tags: Vec<_> = (0..60).map(|n| std::format!("{n:0500}")).collect();
+        let tags: Vec<&str> = tags.iter().map(std::string::String::as_str).collect();
+        let call = crate::core::ReadCall { tags: &tags, ..world.call(request, "k") };
         refused += u32::from(world.engine.begin_read(call, world.now).is_none());
     }
     assert!((100..200).contains(&refused), "{refused}");

@@ -16,6 +16,14 @@ use crate::core::{
 /// The value that every callback gives, encoded.
 const VALUE: Encoded = Encoded { kind: ValueKind::Json, size: 3 };
 
+/// When what is stored is decoded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decoding {
+    AtOnce,
+    /// When the test does it.
+    Later,
+}
+
 pub(super) struct World {
     pub(super) engine: Engine,
     pub(super) now: f64,
@@ -49,6 +57,12 @@ pub(super) struct World {
     body: String,
     /// A turn is under way: what is begun is not sent yet.
     turn: bool,
+    pub(super) decoding: Decoding,
+    /// What the driver is decoding.
+    pub(super) undecoded: Vec<(OpId, Source)>,
+    /// What it is compressing, and what it stores compressed.
+    pub(super) compressing: Vec<OpId>,
+    pub(super) replaced: Vec<OpId>,
     /// What outlives the instance.
     kept: HashMap<String, String>,
     waits: Vec<(OpId, SharedId)>,
@@ -100,6 +114,10 @@ impl World {
             raw: HashMap::new(),
             body: String::new(),
             turn: false,
+            decoding: Decoding::AtOnce,
+            undecoded: Vec::new(),
+            compressing: Vec::new(),
+            replaced: Vec::new(),
             kept: HashMap::new(),
             waits: Vec::new(),
             owners: HashMap::new(),
@@ -268,6 +286,11 @@ impl World {
         count
     }
 
+    /// What the core has decided for a request is done.
+    pub(super) fn pump(&mut self, request: u32) {
+        self.drain(RequestId(request));
+    }
+
     /// Redis answers all that is on the wire.
     pub(super) fn answer(&mut self) {
         for (batch, request, body) in core::mem::take(&mut self.wire) {
@@ -404,9 +427,14 @@ impl World {
                 Effect::Await(op, promise) => self.waits.push((op, promise)),
                 Effect::Run(op) => self.running.push(op),
                 Effect::Cancel(op) => self.cancelled.push(op),
-                Effect::Decode(op, Source::Reply { .. } | Source::Shared(_)) | Effect::Stash(op, _) => {
-                    self.engine.decoded(op, true, self.now);
-                }
+                Effect::Decode(op, source) | Effect::Stash(op, source) => match self.decoding {
+                    Decoding::AtOnce => {
+                        self.engine.decoded(op, true, self.now);
+                    }
+                    Decoding::Later => self.undecoded.push((op, source)),
+                },
+                Effect::Compress(op) => self.compressing.push(op),
+                Effect::UseCompressed(op) => self.replaced.push(op),
                 Effect::Tagged(op) => self.tagged.push(op),
                 Effect::Encode(op) if self.encodable => {
                     self.engine.encoded(op, VALUE, self.now);
