@@ -11,6 +11,7 @@ import { type Instance, type Link, nextRequest } from "./isolate.ts";
 import { BackgroundOperation, type Operation } from "./operation.ts";
 import { ReadOperation, type Verdict } from "./read.ts";
 import { RawOperation } from "./redis.ts";
+import type { Shared } from "./shared.ts";
 import { encode, isFlaw, isLonger, type Kind, sizeOf, type Text, textOf } from "./value.ts";
 import { MutateOperation, type Refusal, WriteOperation } from "./write.ts";
 
@@ -42,6 +43,8 @@ export class Scope {
   readonly #owner: ScopeOwner;
   readonly #operations = new Map<number, Operation>();
   readonly #batches = new Map<number, AbortController>();
+  /** Who waits for a promise. They are woken in one turn, so that what they send then is one batch. */
+  readonly #waiting = new Map<Shared, Operation[]>();
   /** The reply that is being handled. */
   #body: Uint8Array | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -165,22 +168,9 @@ export class Scope {
         this.#operations.delete(operation.id);
         operation.finished();
         return;
-      case Code.Await: {
-        const target = core.target();
-        const awaited = shared.get(target);
-        operation.shared = awaited;
-        if (awaited !== undefined && operation instanceof ReadOperation) operation.hold(target, awaited);
-        const woken = () => {
-          if (operation.shared === awaited) this.#tell(operation, () => core.woken(operation.id, Date.now()));
-        };
-        // It rejects when the request that made it has been ended.
-        const lost = () => {
-          if (operation.shared === awaited) this.#tell(operation, () => core.lost(operation.id, Date.now()));
-        };
-        if (awaited === undefined) queueMicrotask(lost);
-        else awaited.promise.then(woken, lost);
+      case Code.Await:
+        this.#await(operation, core.target());
         return;
-      }
       case Code.Share: {
         const target = shared.get(core.target());
         if (target !== undefined) target.text = operation.text;
@@ -205,6 +195,43 @@ export class Scope {
         else if (operation instanceof MutateOperation) this.#performMutate(code, operation);
         else if (operation instanceof RawOperation) this.#performRaw(code, operation);
     }
+  }
+
+  #await(operation: Operation, target: number): void {
+    const awaited = this.instance.shared.get(target);
+    operation.shared = awaited;
+    if (awaited === undefined) {
+      queueMicrotask(() => this.#wake([operation], awaited, "lost"));
+      return;
+    }
+    if (operation instanceof ReadOperation) operation.hold(target, awaited);
+    const others = this.#waiting.get(awaited);
+    if (others !== undefined) {
+      others.push(operation);
+      return;
+    }
+    const waiting = [operation];
+    this.#waiting.set(awaited, waiting);
+    const wake = (how: "woken" | "lost") => {
+      this.#waiting.delete(awaited);
+      this.#wake(waiting, awaited, how);
+    };
+    // It rejects when the request that made it has been ended.
+    awaited.promise.then(
+      () => wake("woken"),
+      () => wake("lost"),
+    );
+  }
+
+  /** Tells the core that those have been woken who still wait for the promise. */
+  #wake(waiting: readonly Operation[], awaited: Shared | undefined, how: "woken" | "lost"): void {
+    const woken = waiting.filter(({ shared }) => shared === awaited);
+    this.#step(() => {
+      for (const operation of woken) {
+        if (!this.instance.core[how](operation.id, Date.now())) operation.passThrough();
+      }
+    });
+    if (this.instance.dead) for (const operation of woken) operation.passThrough();
   }
 
   #performMutate(code: number, operation: MutateOperation): void {

@@ -2,8 +2,8 @@
 import type { CacheEvent, Connection, ReadOptions, Stats } from "leeward";
 
 /**
- * One call of the cache. `look` is `lookup` without a callback, `update` a `set` after a `get`; the last two are of the old
- * contract, and on its own cache.
+ * One call of the cache. `look` and `lookMany` are `lookup` and `getMany` without a callback, `update` a `set` after a `get`; the
+ * last two are of the old contract, and on its own cache.
  */
 export interface Call {
   op:
@@ -11,7 +11,9 @@ export interface Call {
     | "lookup"
     | "look"
     | "get"
+    | "has"
     | "getMany"
+    | "lookMany"
     | "set"
     | "update"
     | "delete"
@@ -22,7 +24,7 @@ export interface Call {
     | "redisCache"
     | "invalidateCache";
   key: string;
-  /** More keys of an `invalidate` or a `getMany`, each of whose values is its key. */
+  /** More keys of an `invalidate` or a `getMany`. */
   also?: string[];
   /** In place of keys, what an `invalidate`, an `expire` or a `mutate` is about. */
   what?: Targets;
@@ -32,7 +34,7 @@ export interface Call {
   options?: Omit<ReadOptions, "ttl" | "signal"> & { timeout?: number };
   /** Of `redis`. */
   command?: [string, ...(string | number)[]];
-  /** What `set` and `update` store. */
+  /** What `set` and `update` store, and what it is that `has` finds. */
   value?: unknown;
   load?: Load;
   ttl?: number;
@@ -62,6 +64,7 @@ export interface Load {
   tags?: { names: string[]; awaited: boolean };
   /** A value that JSON cannot say, in place of `value`. */
   make?: "date";
+  /** `getMany` has one of its own for each key without it. */
   value?: unknown;
 }
 

@@ -140,17 +140,18 @@ async function perform(kept: Kept, client: Pick<Cache, "getOrSet">, call: Call):
     else if (op === "lookup") value = await cache.lookup(key, load, options);
     else if (op === "look") value = await cache.lookup(key, undefined, options);
     else if (op === "get") value = await cache.get(key, options);
-    else if (op === "getMany") {
+    else if (op === "has") value = await cache.has(key, options);
+    else if (op === "getMany" || op === "lookMany") {
+      const loadMissing = async (missing: readonly string[]) => {
+        const loaded: string | undefined = await load();
+        return missing.map((key) => loaded ?? `value of ${key}`);
+      };
       const keys = [key, ...(call.also ?? [])];
-      const found = await cache.getMany(
-        keys,
-        async (missing) => {
-          await load();
-          return missing.map((key) => `value of ${key}`);
-        },
-        options,
-      );
-      value = Object.fromEntries(found);
+      const found =
+        op === "getMany"
+          ? cache.getMany(keys, loadMissing, options)
+          : cache.getMany(keys, undefined, options);
+      value = Object.fromEntries(await found);
     } else if (op === "redis") value = await cache.redis(...(call.command ?? ["PING"]));
     else if (op === "set") value = await cache.set(key, call.value as string, options);
     else if (op === "update") {
