@@ -628,8 +628,8 @@ export interface CacheClient {
   /**
    * The values of many keys, in their order, each key once: by one request to Redis and one command for each. `loadMissing` is
    * called at most once, for exactly those that Redis has no valid entry of (or could not be asked for), and those whose value
-   * the `schema` does not take; what it returns is stored, by one request (with `compress` by some more). A key without a value
-   * is not in the answer. Without `loadMissing` it only looks.
+   * the `schema` does not take; what it returns is stored, by one request. A key without a value is not in the answer. Without
+   * `loadMissing` it only looks.
    *
    * It waits for no callback of another request; calls for a single key do join this one. A value that is stale within `swr` is
    * served; it is refreshed by the same call of `loadMissing`, behind the answer if nothing is missing. If `loadMissing` fails,

@@ -4,7 +4,7 @@
  */
 
 import type { Core } from "leeward-glue";
-import { compress } from "./compress.ts";
+import { Compressor } from "./compress.ts";
 import { post, ReplyTooLarge } from "./http.ts";
 import type { CacheEvent, ErrorKind, Outcome } from "./index.d.ts";
 import { type Instance, type Link, nextRequest } from "./isolate.ts";
@@ -43,6 +43,7 @@ export class Scope {
   readonly #owner: ScopeOwner;
   readonly #operations = new Map<number, Operation>();
   readonly #batches = new Map<number, AbortController>();
+  readonly #compressor = new Compressor((operations) => this.#compressed(operations));
   /** Who waits for a promise. They are woken in one turn, so that what they send then is one batch. */
   readonly #waiting = new Map<Shared, Operation[]>();
   /** The reply that is being handled. */
@@ -177,7 +178,7 @@ export class Scope {
         return;
       }
       case Code.Compress:
-        this.#compress(operation);
+        this.#compressor.add(operation);
         return;
       case Code.UseCompressed:
         operation.useCompressed?.();
@@ -226,12 +227,7 @@ export class Scope {
   /** Tells the core that those have been woken who still wait for the promise. */
   #wake(waiting: readonly Operation[], awaited: Shared | undefined, how: "woken" | "lost"): void {
     const woken = waiting.filter(({ shared }) => shared === awaited);
-    this.#step(() => {
-      for (const operation of woken) {
-        if (!this.instance.core[how](operation.id, Date.now())) operation.passThrough();
-      }
-    });
-    if (this.instance.dead) for (const operation of woken) operation.passThrough();
+    this.#tellAll(woken, ({ id }) => this.instance.core[how](id, Date.now()));
   }
 
   #performMutate(code: number, operation: MutateOperation): void {
@@ -360,17 +356,9 @@ export class Scope {
     later = true;
   }
 
-  #compress(operation: Operation): void {
-    if (operation.text === undefined) return;
-    compress(operation.text).then(
-      (text) => {
-        operation.compressed = text;
-        const size = text && sizeOf(text.text);
-        this.#tell(operation, () => this.instance.core.compressed(operation.id, size, Date.now()));
-      },
-      () => {
-        this.#tell(operation, () => this.instance.core.compressed(operation.id, undefined, Date.now()));
-      },
+  #compressed(operations: readonly Operation[]): void {
+    this.#tellAll(operations, ({ id, compressed }) =>
+      this.instance.core.compressed(id, compressed && sizeOf(compressed.text), Date.now()),
     );
   }
 
@@ -407,10 +395,15 @@ export class Scope {
 
   /** Tells the core of something that happened to an operation; if it no longer knows it, the driver finishes alone. */
   #tell(operation: Operation, tell: () => boolean): void {
+    this.#tellAll([operation], tell);
+  }
+
+  /** The same of several at once: what they send then is one batch. */
+  #tellAll(operations: readonly Operation[], tell: (operation: Operation) => boolean): void {
     this.#step(() => {
-      if (!tell()) operation.passThrough();
+      for (const operation of operations) if (!tell(operation)) operation.passThrough();
     });
-    if (this.instance.dead) operation.passThrough();
+    if (this.instance.dead) for (const operation of operations) operation.passThrough();
   }
 
   /** Something has happened: the core is told, and what follows from it is done. */

@@ -1,5 +1,6 @@
 /** Many keys at once: what it costs, for what the callback is asked, and what becomes of the answer. */
 import { type CacheClient, createCache, type FillMany } from "leeward";
+import * as v from "valibot";
 import { describe, expect, test, vi } from "vitest";
 import { cost, ofType, rejection, startStage } from "./stage.ts";
 
@@ -146,6 +147,57 @@ test("tags are those of the call, or of each key by a function", async () => {
   expect([...(await cache.getMany(["a", "b", "c"])).keys()]).toEqual(["b"]);
 });
 
+describe("a schema", () => {
+  const users = () => [["a", 1] as const, ["b", "old"] as const, ["c", 3] as const];
+
+  test.each([
+    ["at once", v.number()],
+    [
+      "later",
+      v.pipeAsync(
+        v.number(),
+        v.checkAsync(async () => true),
+      ),
+    ],
+  ])("has those loaded whose stored value it does not take, %s, and these alone", async (_, schema) => {
+    const { cache, events, ...stage } = await withCache();
+    await cache.getMany(["a", "b", "c"], () => new Map<string, string | number>(users()));
+    await stage.filled(cache, 3);
+    await stage.gateway.reset();
+    const load = vi.fn((missing: readonly string[]) => missing.map(() => 2));
+    const keys = ["a", "b", "c", "d"];
+    expect([...(await cache.getMany(keys, load, { schema })).values()]).toEqual([1, 2, 3, 2]);
+    expect(load.mock.calls.map(([missing]) => missing)).toEqual([["b", "d"]]);
+    await stage.filled(cache, 5);
+    expect(cost(stage.gateway)).toEqual([2, 6]);
+    expect(ofType(events, "rejected")).toHaveLength(1);
+    expect([...(await cache.getMany(keys, load, { schema })).values()]).toEqual([1, 2, 3, 2]);
+    expect(load).toHaveBeenCalledOnce();
+  });
+
+  test("leaves out what it does not take where nobody loads it", async () => {
+    const { cache, ...stage } = await withCache();
+    await cache.getMany(["a", "b", "c"], () => new Map<string, string | number>(users()));
+    await stage.filled(cache, 3);
+    expect([...(await cache.getMany(["a", "b", "c"], undefined, { schema: v.number() }))]).toEqual([
+      ["a", 1],
+      ["c", 3],
+    ]);
+  });
+});
+
+test("values that are compressed are stored by one request as well", async () => {
+  const stage = await startStage();
+  const { cache } = stage.cache({ compress: 1024 });
+  // Of many sizes: they do not take equally long.
+  const load = (missing: readonly string[]) => missing.map((key, i) => key.repeat(250 * (1 + i)));
+  const values = await cache.getMany(keys, load);
+  await stage.filled(cache, 50);
+  expect(cost(stage.gateway)).toEqual([2, 100]);
+  expect(cache.stats().compressedFrom).toBeGreaterThan(0);
+  expect(await cache.getMany(keys)).toEqual(values);
+});
+
 describe("stale values", () => {
   test("are served, and refreshed behind the answer by one call of the callback", async () => {
     const { cache, ...stage } = await withCache();
@@ -253,6 +305,8 @@ test.each([
   [() => ["a"], byKey, { tags: 5 }, /option "tags"/],
   [() => ["a"], byKey, { tags: () => [""] }, /option "tags"/],
   [() => ["a"], byKey, { leaseWait: 5 }, /unknown option "leaseWait": known are ttl, swr/],
+  [() => ["a"], byKey, { earlyRefresh: 1 }, /unknown option "earlyRefresh": known are .*, schema,/],
+  [() => ["a"], byKey, { schema: {} }, /option "schema" must be a Standard Schema, version 1, got object/],
 ])("bad arguments are a TypeError before any work (%#)", async (given, load, options, message) => {
   const { cache, ...stage } = await withCache();
   const error = await rejection(cache.getMany(given() as string[], load as never, options as never));

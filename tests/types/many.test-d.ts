@@ -1,5 +1,6 @@
 /** `getMany`, `redis` and budgets, as the compiler sees them. Checked by tsc alone; nothing here runs. */
 import { createCache, type FillMany, isLeewardError, type LoadMissing, type RedisError } from "leeward";
+import * as v from "valibot";
 import { expectTypeOf } from "vitest";
 
 const cache = createCache({ budget: { subrequests: 20, connections: 2 } });
@@ -55,6 +56,17 @@ cache.getMany("a", () => [1]);
 cache.getMany(["a"], () => [1], { ttl: "5m", tags: (key) => [key], forceFresh: true });
 // @ts-expect-error: it waits for no other isolate
 cache.getMany(["a"], () => [1], { leaseWait: "1s" });
+// @ts-expect-error: nor is anything refreshed early
+cache.getMany(["a"], () => [1], { earlyRefresh: 1 });
+// A schema of each value, which must fit it; without a callback the values' type comes from it.
+expectTypeOf(cache.getMany(["a"], () => [1], { schema: v.number() })).resolves.toEqualTypeOf<
+  Map<string, number>
+>();
+expectTypeOf(cache.getMany(["a"], undefined, { schema: v.number() })).resolves.toEqualTypeOf<
+  Map<string, number>
+>();
+// @ts-expect-error: what passes it is no number
+cache.getMany(["a"], () => [1], { schema: v.string() });
 // @ts-expect-error: of one key each
 cache.getOrSet("a", () => 1, { tags: (key: string) => [key] });
 

@@ -44,6 +44,29 @@ fn fifty_keys_of_one_turn_are_two_requests_cold_and_one_warm() {
 }
 
 #[test]
+fn what_has_been_compressed_asks_again_whether_its_request_may_send() {
+    for size in [Some(2), None] {
+        let config = CacheConfig { subrequests: 3, compress: Some(3), ..CacheConfig::default() };
+        let mut world = World::configured(config);
+        world.read(1, "k");
+        world.answer();
+        world.callbacks();
+        let op = world.compressing[0];
+        assert!(world.served.contains_key(&op));
+        // Meanwhile its request spends what there is; the third is for invalidations.
+        world.read_with(1, "other", false);
+        world.answer();
+        assert!(world.engine.compressed(op, size, world.now));
+        world.pump(1);
+        assert_eq!(world.sent(), (2, 2));
+        let told =
+            |e: &EventKind| matches!(e, EventKind::Fill { reason: Some("budget"), compression: None, .. });
+        assert_eq!(world.count(told), 1);
+        world.assert_idle();
+    }
+}
+
+#[test]
 fn many_keys_wait_for_no_other_request_and_others_join_them() {
     let mut world =
         World::configured(CacheConfig { lease_wait: Millis::seconds(5), ..CacheConfig::default() });
