@@ -11,8 +11,11 @@ import type {
   Invalidated,
   Invalidation,
   Load,
+  LoadMissing,
   LookOptions,
   Lookup,
+  ManyLookOptions,
+  ManyOptions,
   Mutated,
   MutateOptions,
   ReadOptions,
@@ -24,9 +27,11 @@ import type {
 } from "./index.d.ts";
 import type { Exports, Instance } from "./isolate.ts";
 import { GONE, giveOf, NONE } from "./l1.ts";
-import { checkKey, checkTargets, type Named, type Place } from "./names.ts";
-import { type CallOptions, callOptions, hardOf, signalOf } from "./options.ts";
+import { Many } from "./many.ts";
+import { checkKey, checkKeys, checkTargets, type Named, type Place } from "./names.ts";
+import { type CallOptions, callOptions, hardOf, manyOptions, signalOf } from "./options.ts";
 import { ReadOperation } from "./read.ts";
+import { checkCommand, commandOf, RawOperation } from "./redis.ts";
 import type { Scope } from "./scope.ts";
 import type { Session } from "./session.ts";
 import { isTrap } from "./trap.ts";
@@ -114,6 +119,64 @@ export class CacheClient implements Contract {
 
   get<T = unknown>(key: string, options?: LookOptions & Checked<T>): Promise<T | undefined> {
     return this.#read(key, undefined, options, false, true) as Promise<T | undefined>;
+  }
+
+  getMany<T>(
+    keys: readonly string[],
+    loadMissing: LoadMissing<T> & LoadMissing<Storable<T>>,
+    options?: ManyOptions & Checked<NoInfer<T>>,
+  ): Promise<Map<string, T>>;
+  getMany<T = unknown>(
+    keys: readonly string[],
+    loadMissing?: undefined,
+    options?: ManyLookOptions & Checked<T>,
+  ): Promise<Map<string, T>>;
+  getMany<T>(
+    keys: readonly string[],
+    loadMissing?: LoadMissing<T> & LoadMissing<Storable<T>>,
+    options?: ManyOptions & Checked<NoInfer<T>>,
+  ): Promise<Map<string, T>> {
+    return new Promise<unknown>((resolve, reject) => {
+      const named = checkKeys(keys);
+      if (typeof loadMissing !== "function" && loadMissing !== undefined) {
+        throw new TypeError(`the callback must be a function, got ${typeName(loadMissing)}`);
+      }
+      const signal = signalOf(options);
+      signal?.throwIfAborted();
+      const many = new Many({ resolve, reject }, named, loadMissing, hardOf(options, this.#session.options));
+      const scope = this.#session.enter();
+      const given = scope && manyOptions(scope.instance.exports, options, many.members);
+      many.members.forEach(({ key, operation }, i) => {
+        const options = given?.[i];
+        if (scope === undefined || options === undefined) operation.passThrough();
+        else this.#beginRead(scope, operation, key, options, loadMissing !== undefined, true);
+      });
+      if (signal !== undefined) many.watch(signal, (operation) => scope?.abort(operation));
+    }) as Promise<Map<string, T>>;
+  }
+
+  redis<T = unknown>(command: string, ...args: readonly (string | number)[]): Promise<T> {
+    return new Promise<unknown>((resolve, reject) => {
+      const words = [command, ...args];
+      const operation = new RawOperation({ resolve, reject }, commandOf(words));
+      const scope = this.#session.enter();
+      if (scope === undefined) {
+        operation.unavailable(this.#session.absence);
+        return;
+      }
+      const { core, exports } = scope.instance;
+      checkCommand(exports, words);
+      scope.start(operation, () =>
+        core.beginRaw(
+          scope.request,
+          this.#session.cache,
+          scope.link.id,
+          sizeOf(operation.command),
+          scope.anchor !== undefined,
+          Date.now(),
+        ),
+      );
+    }) as Promise<T>;
   }
 
   set<T>(key: string, value: T & Storable<T>, options?: WriteOptions): Promise<Stored> {
@@ -255,41 +318,8 @@ export class CacheClient implements Contract {
       if (scope === undefined) {
         operation.passThrough();
       } else {
-        const { core, exports } = scope.instance;
-        operation.exports = exports;
-        const given: CallOptions = callOptions(exports, "Read", options);
-        operation.schema = given.schema;
-        const path = this.#place.path(exports);
-        const { cache, values } = this.#session;
-        if (values !== NONE) {
-          operation.got = () => this.#session.got(path, key);
-          if (given.l1) operation.spot = { cache, link: scope.link.id, path, key, values };
-        }
-        scope.start(operation, () =>
-          core.beginRead(
-            scope.request,
-            cache,
-            scope.link.id,
-            path,
-            key,
-            given.tags,
-            given.ttl,
-            given.swr,
-            given.staleIfError,
-            given.leaseWait,
-            given.read,
-            given.soft,
-            given.hard,
-            given.earlyRefresh,
-            given.jitter,
-            given.negativeTtl,
-            given.freshness,
-            load !== undefined,
-            given.l1,
-            scope.anchor !== undefined,
-            Date.now(),
-          ),
-        );
+        const given = callOptions(scope.instance.exports, "Read", options);
+        this.#beginRead(scope, operation, key, given, load !== undefined, false);
       }
       if (signal !== undefined) operation.watch(signal, () => scope?.abort(operation));
     });
@@ -339,6 +369,51 @@ export class CacheClient implements Contract {
       if (instance !== undefined && isTrap(error)) this.#session.trapped(instance, error);
       return undefined;
     }
+  }
+
+  #beginRead(
+    scope: Scope,
+    operation: ReadOperation,
+    key: string,
+    given: CallOptions,
+    load: boolean,
+    many: boolean,
+  ): void {
+    const { core, exports } = scope.instance;
+    operation.exports = exports;
+    operation.schema = given.schema;
+    const path = this.#place.path(exports);
+    const { cache, values } = this.#session;
+    if (values !== NONE) {
+      operation.got = () => this.#session.got(path, key);
+      if (given.l1) operation.spot = { cache, link: scope.link.id, path, key, values };
+    }
+    scope.start(operation, () =>
+      core.beginRead(
+        scope.request,
+        cache,
+        scope.link.id,
+        path,
+        key,
+        given.tags,
+        given.ttl,
+        given.swr,
+        given.staleIfError,
+        given.leaseWait,
+        given.read,
+        given.soft,
+        given.hard,
+        given.earlyRefresh,
+        given.jitter,
+        given.negativeTtl,
+        given.freshness,
+        load,
+        given.l1,
+        many,
+        scope.anchor !== undefined,
+        Date.now(),
+      ),
+    );
   }
 
   /** How a write is left to the connection's next instance. */

@@ -2,6 +2,7 @@
  * Compressed texts: gzip, which carries a checksum, in base64. What is decompressed may be anybody's making, so it is counted
  * while it comes, and no more of it is asked for than may be thrown away.
  */
+import type { Operation } from "./operation.ts";
 import type { Text } from "./value.ts";
 import {
   bytesOf,
@@ -25,7 +26,7 @@ const COMPRESSED: Readonly<Partial<Record<PlainKind, CompressedKind>>> = { j: "J
 export const PLAIN: Readonly<Record<CompressedKind, PlainKind>> = { J: "j", B: "b", A: "a" };
 
 /** The same value, compressed; `undefined`: it cannot be here. */
-export async function compress(text: Text): Promise<Text | undefined> {
+async function compress(text: Text): Promise<Text | undefined> {
   const kind = COMPRESSED[text.kind as PlainKind];
   if (kind === undefined || typeof CompressionStream !== "function") return undefined;
   const { readable, writable } = new CompressionStream(FORMAT);
@@ -35,6 +36,36 @@ export async function compress(text: Text): Promise<Text | undefined> {
   writer.close().catch(ignore);
   const bytes = new Uint8Array(await new Response(readable).arrayBuffer());
   return { kind, text: toBase64(bytes) };
+}
+
+/** Compresses what operations store. Those of one turn have an end together, so that what they send then is one batch. */
+export class Compressor {
+  readonly #done: (operations: readonly Operation[]) => void;
+  /** Those of this turn. */
+  #turn: Operation[] | undefined;
+
+  constructor(done: (operations: readonly Operation[]) => void) {
+    this.#done = done;
+  }
+
+  add(operation: Operation): void {
+    if (this.#turn !== undefined) {
+      this.#turn.push(operation);
+      return;
+    }
+    const turn = [operation];
+    this.#turn = turn;
+    queueMicrotask(() => {
+      this.#turn = undefined;
+      Promise.all(turn.map(compressed)).then(() => this.#done(turn));
+    });
+  }
+}
+
+async function compressed(operation: Operation): Promise<void> {
+  const { text } = operation;
+  // What cannot be compressed is stored as it is.
+  operation.compressed = text && (await compress(text).catch(() => undefined));
 }
 
 /** The same value, as it was before it was compressed. Rejects for what is none, or is over so many bytes. */

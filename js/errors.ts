@@ -1,6 +1,7 @@
 /** Leeward's own errors: real Errors, told by brand. No class, since two copies of the package would have two. */
-import type { ErrorKind, InvalidationError, LeewardError } from "./index.d.ts";
+import type { ErrorKind, InvalidationError, LeewardError, RedisError } from "./index.d.ts";
 import type { Named } from "./names.ts";
+import type { Failure } from "./redis.ts";
 
 const BRAND = Symbol.for("leeward.error");
 
@@ -55,6 +56,27 @@ export function invalidationError(why: NotApplied, { keys, tags, all }: Named): 
   // For programs, not for logs: a logger that prints an error's fields would print keys.
   for (const name of ["keys", "tags", "all"]) Object.defineProperty(error, name, { enumerable: false });
   return error;
+}
+
+/** Why a raw command has no reply, where Redis did not answer it with an error. */
+export type NotExecuted = "not-executed" | "unknown-outcome" | "unconfigured";
+
+const RAW_MESSAGES: Record<NotExecuted, string> = {
+  "not-executed": "the command was not executed",
+  "unknown-outcome": "the reply is lost: the command may have been executed",
+  unconfigured: "the command was not executed: there is no usable redis",
+};
+
+export function redisError({ outcome, kind, retryable, word, message }: Failure): RedisError {
+  const said = message ?? word ?? "an error";
+  const text = outcome === "redis-error" ? `redis answered: ${said}` : `${RAW_MESSAGES[outcome]} (${kind})`;
+  return branded<RedisError>(text, {
+    name: "RedisError",
+    code: outcome,
+    kind,
+    retryable,
+    word: word ?? null,
+  });
 }
 
 function counted({ length }: readonly string[], what: string): string[] {

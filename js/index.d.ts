@@ -74,6 +74,7 @@ export type ErrorKind =
   | "auth"
   | "decode"
   | "too-large"
+  | "budget"
   | "invalidation"
   | "callback";
 
@@ -228,6 +229,12 @@ export interface L1Options {
   values?: "frozen" | "copied" | undefined;
 }
 
+/** Options of `getMany` without a callback. */
+export interface ManyLookOptions extends Omit<LookOptions, "tags"> {
+  /** As in `ManyOptions`. */
+  tags?: readonly string[] | ((key: string) => readonly string[]) | undefined;
+}
+
 /** Options of one read. */
 export interface ReadOptions extends LifeOptions, LookOptions {
   /** How long this read waits, where that is not as the cache says. */
@@ -253,6 +260,35 @@ export interface ReadOptions extends LifeOptions, LookOptions {
   negativeTtl?: Duration | undefined;
   /** `true`: what is stored will not do; the callback runs, and its value is stored. Default `false`. Beats `freshness`. */
   forceFresh?: boolean | undefined;
+}
+
+/** What the callback of `getMany` gets: what it says is about all the values that it computes. */
+export interface FillMany {
+  /** As `Fill.signal`: aborted when nobody waits for any of the values any more. */
+  readonly signal: AbortSignal;
+  /** As `Fill.ttl`. */
+  ttl(ttl: Duration): void;
+  /** As `Fill.skip`. */
+  skip(): void;
+}
+
+/**
+ * Computes the values of the keys that are missing: each once, in the order in which they were given. It returns a `Map`, in
+ * which a key may be left out, or a list with one value for each, in their order, in which `undefined` is no value. A key without
+ * a value is not stored, and not in the answer. Its own error reaches the caller as the same object; anything else that it
+ * returns, and a list of another length, is a `TypeError`.
+ */
+export type LoadMissing<T> = (
+  missing: readonly string[],
+  fill: FillMany,
+) => ManyValues<T> | Promise<ManyValues<T>>;
+
+type ManyValues<T> = ReadonlyMap<string, T> | readonly (T | undefined)[];
+
+/** Options of `getMany`: those of a read, for each of the keys. It waits for no other isolate, and refreshes nothing early. */
+export interface ManyOptions extends Omit<ReadOptions, "tags" | "leaseWait" | "earlyRefresh"> {
+  /** As in `LifeOptions`: of all keys, or by a function that gives those of a key. What it throws rejects the call. */
+  tags?: readonly string[] | ((key: string) => readonly string[]) | undefined;
 }
 
 /** A function whose results can be stored; as of a `Load`, the first half infers, the second checks. */
@@ -340,6 +376,7 @@ export type BypassReason =
   | "failed"
   | "pending-invalidation"
   | "pass-through"
+  | "budget"
   | "unavailable";
 
 /** What an invalidation is about: keys, tags, or the whole namespace of the client. At least one of them. */
@@ -428,7 +465,7 @@ export interface Stats {
   readonly bypasses: number;
   /** Reads, of those above, answered by another request's read or callback. */
   readonly shared: number;
-  /** Callbacks started. */
+  /** Callbacks started; one of `getMany` counts for each of its keys. */
   readonly callbacks: number;
   /** Fills that Redis stored. */
   readonly fills: number;
@@ -623,6 +660,26 @@ export interface CacheOptions {
       }
     | undefined;
   /**
+   * What one request (a client of `cache.for(env, ctx)`) may take for Redis of what its runtime allows: Cloudflare Workers allow 50
+   * subrequests a request on the free plan (10,000 on the paid one), and 6 connections at the same time. A client without `ctx` counts
+   * for each turn.
+   */
+  budget?:
+    | {
+        /**
+         * HTTP requests to Redis. Beyond, reads run their callbacks (reason `budget`), fills are not sent, `redis` rejects, and
+         * one warning tells. An eighth, at least one, is kept for the request's own invalidations; beyond that they are `pending`, and
+         * sent by the next request. Default 40. Range: 2 to 10,000.
+         */
+        subrequests?: number | undefined;
+        /**
+         * HTTP requests to Redis at the same time. Beyond, what is to be sent waits for one of them to end, and goes as one
+         * request then; nobody waits longer than its own timeout. Default 4. Range: 1 to 1000.
+         */
+        connections?: number | undefined;
+      }
+    | undefined;
+  /**
    * Values whose texts have at least so many bytes are compressed (gzip) before they are stored: in the background, with what
    * CPU time that costs, and at most for half of `timeout.write`. Kept is the smaller text; `fill` events and `stats()` tell the gain.
    * Reading decompresses, whatever this option says. Where the runtime has no `CompressionStream` values are stored as they are.
@@ -679,6 +736,41 @@ export interface CacheClient {
   get<T = unknown>(key: string, options?: LookOptions & Checked<T>): Promise<T | undefined>;
   /** Whether `get` would find a value, at the same cost; `false` also while Redis cannot be reached. `lookup` tells the difference. */
   has(key: string, options?: LookOptions): Promise<boolean>;
+  /**
+   * The values of many keys, in their order, each key once: by one request to Redis and one command for each. `loadMissing` is
+   * called at most once, for exactly those that Redis has no valid entry of (or could not be asked for), and those whose value
+   * the `schema` does not take; what it returns is stored, by one request. A key without a value is not in the answer. Without
+   * `loadMissing` it only looks.
+   *
+   * It asks Redis, not what this isolate holds (`l1`), which it brings up to date. It waits for no callback of another request; calls for a single key do join this one. A value that is stale within `swr` is
+   * served; it is refreshed by the same call of `loadMissing`, behind the answer if nothing is missing. If `loadMissing` fails,
+   * the call fails, unless each missing one has a value within `staleIfError`.
+   *
+   * @throws the callback's error; `signal.reason`; a `TypeError` for a bad key or option, before any work.
+   */
+  getMany<T>(
+    keys: readonly string[],
+    loadMissing: LoadMissing<T> & LoadMissing<Storable<T>>,
+    options?: ManyOptions & Checked<NoInfer<T>>,
+  ): Promise<Map<string, T>>;
+  getMany<T = unknown>(
+    keys: readonly string[],
+    loadMissing?: undefined,
+    options?: ManyLookOptions & Checked<T>,
+  ): Promise<Map<string, T>>;
+  /**
+   * A Redis command of your own, in the same request as all else that begins in this turn, in the order in which it was
+   * begun. It gives the reply as JSON says it: a text, an integer, `null`, a list. Arguments are texts and finite numbers; bytes
+   * cannot be said in JSON. It waits for `timeout.write` at most and is never sent twice, and its failure is nobody else's.
+   *
+   * Nothing is known of what it does: what it does to the cache's own keys (`<prefix>:`) is your responsibility.
+   *
+   * @throws a `TypeError`, before any work, for a bad argument, and for a command that would take the pipeline from the others: one of
+   * transactions (`MULTI`), subscriptions, the connection (`SELECT`, `AUTH`, `CLIENT`), `SCRIPT`, or one that waits (`BLPOP`, `XREAD` with
+   * `BLOCK`).
+   * @throws RedisError
+   */
+  redis<T = unknown>(command: string, ...args: readonly (string | number)[]): Promise<T>;
   /**
    * Ends the stored entry and stores a new one. Never blindly: a value may follow from what this client (one made by
    * `cache.for(env, ctx)`) has read for the key. Then it is stored, in one request, only if nothing was invalidated since: not by
@@ -795,6 +887,21 @@ export interface InvalidationError extends LeewardError {
   readonly tags: readonly string[];
   /** Whether the namespace as a whole is not acknowledged. */
   readonly all: boolean;
+}
+
+/** A command of `redis` that has no reply. */
+export interface RedisError extends LeewardError {
+  readonly name: "RedisError";
+  /**
+   * `redis-error`: Redis answered with an error. `not-executed`: it was not sent, or not let in (down, no room, over the budget,
+   * refused credentials). `unknown-outcome`: the reply is lost, and it may have been executed. `unconfigured`: there is no usable
+   * Redis.
+   */
+  readonly code: "redis-error" | "not-executed" | "unknown-outcome" | "unconfigured";
+  /** The word that Redis' message begins with, as `WRONGTYPE`; `null` without one. The message itself is told with `debug` alone. */
+  readonly word: string | null;
+  /** The same command may succeed later, and has not been executed. Never with `unknown-outcome`. */
+  readonly retryable: boolean;
 }
 
 /** Whether `error` is Leeward's, of whatever copy of the package. */

@@ -22,6 +22,13 @@ export function checkKey(key: unknown): asserts key is string {
   }
 }
 
+/** Keys of a call for many. */
+export function checkKeys(keys: unknown): string[] {
+  if (!Array.isArray(keys)) throw new TypeError(`keys must be a list of strings, got ${typeName(keys)}`);
+  for (const key of keys as unknown[]) checkKey(key);
+  return [...(keys as string[])];
+}
+
 /** The tags of an option; `max`: how many there may be. */
 export function checkTags(tags: unknown, max: number): string[] {
   const flaw = flawOfTags(tags, max);

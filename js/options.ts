@@ -14,6 +14,9 @@ const HOST_OPTIONS: Readonly<Record<string, string>> = {
   onEvent: "function",
 };
 
+/** Options that hold others. */
+const GROUPS: readonly string[] = ["timeout", "budget", "l1"];
+
 /**
  * Gives the core a cache's options, those that are named by variables as they stand in `env`. Throws what is wrong with them: an
  * Error, or a text of the core's.
@@ -57,14 +60,14 @@ function give(core: Core, prefix: string, options: object): void {
     if (typeof value === "number") core.optionNumber(option, value, String(value));
     else if (typeof value === "string") core.optionText(option, value);
     else if (typeof value === "boolean") core.optionBool(option, value);
-    else if ((option === "timeout" || option === "l1") && typeof value === "object" && value !== null)
+    else if (GROUPS.includes(option) && typeof value === "object" && value !== null)
       give(core, `${option}.`, value);
     else core.optionOther(option, typeName(value));
   }
 }
 
 /** Which call options are given to. */
-export type CallName = "Read" | "Set" | "Mutate";
+export type CallName = "Read" | "Many" | "Set" | "Mutate";
 
 /** How fresh a read's value must be, as the core is told. */
 const STRICT = 1;
@@ -116,7 +119,7 @@ export function callOptions(exports: Exports, call: CallName, options: unknown):
   if (typeof options !== "object" || options === null) throw new TypeError("options must be an object");
   const given: Mutable = { ...DEFAULTS };
   for (const [name, value] of Object.entries(options)) {
-    if (call === "Read" && name === "timeout" && typeof value === "object" && value !== null) {
+    if (call !== "Mutate" && name === "timeout" && typeof value === "object" && value !== null) {
       for (const [wait, span] of Object.entries(value)) {
         if (span !== undefined) given[wait as "hard"] = callOption(exports, call, `timeout.${wait}`, span);
       }
@@ -128,13 +131,31 @@ export function callOptions(exports: Exports, call: CallName, options: unknown):
   return given;
 }
 
+/** The options of a call for many keys, for each of them: its tags may be a function of the key. */
+export function manyOptions(
+  exports: Exports,
+  options: unknown,
+  members: readonly { readonly key: string }[],
+): CallOptions[] {
+  const tags: unknown = (options as { tags?: unknown } | undefined | null)?.tags;
+  if (typeof tags !== "function") {
+    const given = callOptions(exports, "Many", options);
+    return members.map(() => given);
+  }
+  const given = callOptions(exports, "Many", { ...(options as object), tags: undefined });
+  return members.map(({ key }) => ({
+    ...given,
+    tags: checkTags((tags as (key: string) => unknown)(key), MAX_TAGS),
+  }));
+}
+
 /** Takes an option that is no duration or number; `false`: it is none of them, or a bad one, of which the core says what is wrong. */
 function takeOption(given: Mutable, call: CallName, name: string, value: unknown): boolean {
   if (name === "tags") {
     given.tags = checkTags(value, MAX_TAGS);
     return true;
   }
-  if (call !== "Read") return false;
+  if (call !== "Read" && call !== "Many") return false;
   if (name === "l1" && typeof value === "boolean") {
     given.l1 = value;
     return true;

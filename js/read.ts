@@ -45,6 +45,8 @@ export class ReadOperation implements Operation {
   skipped = false;
   /** The value is the stale one that the callback was shown. */
   unchanged = false;
+  /** The callback has no value for the key. */
+  absent = false;
   /** The tags that the callback has declared. */
   declared: string[] | undefined;
   /** Of the instance that checks what the callback asks for; `undefined`: there is none. */
@@ -95,13 +97,7 @@ export class ReadOperation implements Operation {
   /** Ends the caller's wait when `signal` is aborted; `then` is called after. */
   watch(signal: AbortSignal, then: () => void): void {
     if (this.#settled) return;
-    const onAbort = () => {
-      if (this.#settled) return;
-      this.#settle();
-      this.#settlers.reject(signal.reason);
-      if (this.#alone) this.cancel(signal.reason);
-      then();
-    };
+    const onAbort = () => this.abort(signal.reason, then);
     // The callback has begun, and may have aborted it.
     if (signal.aborted) {
       onAbort();
@@ -109,6 +105,15 @@ export class ReadOperation implements Operation {
     }
     signal.addEventListener("abort", onAbort, { once: true });
     this.#release = () => signal.removeEventListener("abort", onAbort);
+  }
+
+  /** The caller has gone; `then` is called if it has not been answered before. */
+  abort(reason: unknown, then: () => void): void {
+    if (this.#settled) return;
+    this.#settle();
+    this.#settlers.reject(reason);
+    if (this.#alone) this.cancel(reason);
+    then();
   }
 
   /** Aborts the callback's signal. */

@@ -3,13 +3,16 @@
  * alone, and feeds back what happened. It holds the request's one timer.
  */
 
-import { compress } from "./compress.ts";
+import type { Core } from "leeward-glue";
+import { Compressor } from "./compress.ts";
 import { post, ReplyTooLarge } from "./http.ts";
-import type { CacheEvent, Outcome } from "./index.d.ts";
+import type { CacheEvent, ErrorKind, Outcome } from "./index.d.ts";
 import { type Instance, type Link, nextRequest } from "./isolate.ts";
 import type { Form } from "./l1.ts";
 import { BackgroundOperation, type Operation } from "./operation.ts";
 import { ReadOperation, type Verdict } from "./read.ts";
+import { RawOperation } from "./redis.ts";
+import type { Shared } from "./shared.ts";
 import { encode, isFlaw, isLonger, type Kind, sizeOf, type Text, textOf } from "./value.ts";
 import { MutateOperation, type Refusal, WriteOperation } from "./write.ts";
 
@@ -18,6 +21,7 @@ const MAX_WAIT = 2 ** 31 - 1;
 
 /** As the core numbers them. */
 const OUTCOMES: readonly Outcome[] = ["hit", "stale", "revalidated", "miss", "bypass"];
+const RAW_OUTCOMES = ["redis-error", "not-executed", "unknown-outcome", "unconfigured"] as const;
 const STATES = ["applied", "pending", "refused"] as const;
 
 const NOTHING = { keys: [], tags: [], all: false };
@@ -40,6 +44,9 @@ export class Scope {
   readonly #owner: ScopeOwner;
   readonly #operations = new Map<number, Operation>();
   readonly #batches = new Map<number, AbortController>();
+  readonly #compressor = new Compressor((operations) => this.#compressed(operations));
+  /** Who waits for a promise. They are woken in one turn, so that what they send then is one batch. */
+  readonly #waiting = new Map<Shared, Operation[]>();
   /** The reply that is being handled. */
   #body: Uint8Array | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -163,29 +170,16 @@ export class Scope {
         this.#operations.delete(operation.id);
         operation.finished();
         return;
-      case Code.Await: {
-        const target = core.target();
-        const awaited = shared.get(target);
-        operation.shared = awaited;
-        if (awaited !== undefined && operation instanceof ReadOperation) operation.hold(target, awaited);
-        const woken = () => {
-          if (operation.shared === awaited) this.#tell(operation, () => core.woken(operation.id, Date.now()));
-        };
-        // It rejects when the request that made it has been ended.
-        const lost = () => {
-          if (operation.shared === awaited) this.#tell(operation, () => core.lost(operation.id, Date.now()));
-        };
-        if (awaited === undefined) queueMicrotask(lost);
-        else awaited.promise.then(woken, lost);
+      case Code.Await:
+        this.#await(operation, core.target());
         return;
-      }
       case Code.Share: {
         const target = shared.get(core.target());
         if (target !== undefined) target.text = operation.text;
         return;
       }
       case Code.Compress:
-        this.#compress(operation);
+        this.#compressor.add(operation);
         return;
       case Code.UseCompressed:
         operation.useCompressed?.();
@@ -201,7 +195,40 @@ export class Scope {
       default:
         if (operation instanceof ReadOperation) this.#performRead(code, operation);
         else if (operation instanceof MutateOperation) this.#performMutate(code, operation);
+        else if (operation instanceof RawOperation) this.#performRaw(code, operation);
     }
+  }
+
+  #await(operation: Operation, target: number): void {
+    const awaited = this.instance.shared.get(target);
+    operation.shared = awaited;
+    if (awaited === undefined) {
+      queueMicrotask(() => this.#wake([operation], awaited, "lost"));
+      return;
+    }
+    if (operation instanceof ReadOperation) operation.hold(target, awaited);
+    const others = this.#waiting.get(awaited);
+    if (others !== undefined) {
+      others.push(operation);
+      return;
+    }
+    const waiting = [operation];
+    this.#waiting.set(awaited, waiting);
+    const wake = (how: "woken" | "lost") => {
+      this.#waiting.delete(awaited);
+      this.#wake(waiting, awaited, how);
+    };
+    // It rejects when the request that made it has been ended.
+    awaited.promise.then(
+      () => wake("woken"),
+      () => wake("lost"),
+    );
+  }
+
+  /** Tells the core that those have been woken who still wait for the promise. */
+  #wake(waiting: readonly Operation[], awaited: Shared | undefined, how: "woken" | "lost"): void {
+    const woken = waiting.filter(({ shared }) => shared === awaited);
+    this.#tellAll(woken, ({ id }) => this.instance.core[how](id, Date.now()));
   }
 
   #performMutate(code: number, operation: MutateOperation): void {
@@ -225,6 +252,22 @@ export class Scope {
     }
   }
 
+  #performRaw(code: number, operation: RawOperation): void {
+    const { core, exports } = this.instance;
+    const { Code } = exports;
+    if (code === Code.Replied) {
+      operation.replied(this.#body?.subarray(core.start(), core.end()) ?? new Uint8Array());
+    } else if (code === Code.RawFailed) {
+      operation.failed({
+        outcome: RAW_OUTCOMES[core.rawOutcome()] ?? "unknown-outcome",
+        kind: core.rawKind() as ErrorKind,
+        retryable: core.rawRetryable(),
+        word: core.rawWord(),
+        message: core.rawMessage(),
+      });
+    }
+  }
+
   /** What the effect says of an invalidation; `undefined`: it is applied. */
   #refusal({ targets }: WriteOperation | MutateOperation): Refusal | undefined {
     const { core } = this.instance;
@@ -243,7 +286,7 @@ export class Scope {
       case Code.Run:
         operation.run(
           {
-            ended: (ok) => this.#tell(operation, () => this.#ended(operation, ok)),
+            ended: (ok) => this.#tell(operation, () => callbackEnded(core, operation, ok)),
             tags: (names) => this.#tell(operation, () => core.tags(id, names, Date.now())),
           },
           core.staleAge(),
@@ -332,28 +375,10 @@ export class Scope {
     later = true;
   }
 
-  #compress(operation: Operation): void {
-    if (operation.text === undefined) return;
-    compress(operation.text).then(
-      (text) => {
-        operation.compressed = text;
-        const size = text && sizeOf(text.text);
-        this.#tell(operation, () => this.instance.core.compressed(operation.id, size, Date.now()));
-      },
-      () => {
-        this.#tell(operation, () => this.instance.core.compressed(operation.id, undefined, Date.now()));
-      },
+  #compressed(operations: readonly Operation[]): void {
+    this.#tellAll(operations, ({ id, compressed }) =>
+      this.instance.core.compressed(id, compressed && sizeOf(compressed.text), Date.now()),
     );
-  }
-
-  /** The callback of a read has ended. */
-  #ended({ id, life, value, skipped, unchanged, declared }: ReadOperation, ok: boolean): boolean {
-    const { core } = this.instance;
-    const now = Date.now();
-    if (!ok) return core.callbackErr(id, now);
-    const none = value === undefined || value === null;
-    const { ttl, swr, staleIfError } = life;
-    return core.callbackOk(id, ttl, swr, staleIfError, skipped, none, unchanged, declared, now);
   }
 
   /** Sends a batch: at the end of the turn that filled it, in the request that did. */
@@ -365,7 +390,7 @@ export class Scope {
       if (sealed === undefined) return;
       const values = [...core.values()];
       const [head = "", ...rest] = sealed.split("\0");
-      const value = (i: number) => JSON.stringify(this.#operations.get(values[i] ?? 0)?.text?.text ?? "");
+      const value = (i: number) => insertOf(this.#operations.get(values[i] ?? 0));
       body = rest.reduce((all, part, i) => all + value(i) + part, head);
     });
     if (body === undefined) return;
@@ -389,10 +414,15 @@ export class Scope {
 
   /** Tells the core of something that happened to an operation; if it no longer knows it, the driver finishes alone. */
   #tell(operation: Operation, tell: () => boolean): void {
+    this.#tellAll([operation], tell);
+  }
+
+  /** The same of several at once: what they send then is one batch. */
+  #tellAll(operations: readonly Operation[], tell: (operation: Operation) => boolean): void {
     this.#step(() => {
-      if (!tell()) operation.passThrough();
+      for (const operation of operations) if (!tell(operation)) operation.passThrough();
     });
-    if (this.instance.dead) operation.passThrough();
+    if (this.instance.dead) for (const operation of operations) operation.passThrough();
   }
 
   /** Something has happened: the core is told, and what follows from it is done. */
@@ -449,6 +479,22 @@ export class Scope {
       Math.min(wait, MAX_WAIT),
     );
   }
+}
+
+/** What an operation puts into a batch's body: a command, or a value as a JSON text. */
+function insertOf(operation: Operation | undefined): string {
+  if (operation instanceof RawOperation) return operation.command;
+  return JSON.stringify(operation?.text?.text ?? "");
+}
+
+function callbackEnded(core: Core, operation: ReadOperation, ok: boolean): boolean {
+  const { id, life, value, skipped, unchanged, declared } = operation;
+  const now = Date.now();
+  if (!ok) return core.callbackErr(id, now);
+  if (operation.absent) return core.callbackNothing(id, now);
+  const none = value === undefined || value === null;
+  const { ttl, swr, staleIfError } = life;
+  return core.callbackOk(id, ttl, swr, staleIfError, skipped, none, unchanged, declared, now);
 }
 
 /** The text in a JSON text literal; `undefined`: it holds none, or one that is too long. */

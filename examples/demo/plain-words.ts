@@ -26,6 +26,7 @@ const REASONS: Record<BypassReason, string> = {
   failed: "Redis gave no usable answer",
   "pending-invalidation": "what Redis holds is old",
   "pass-through": "this value cannot be stored",
+  budget: "this request has used up its budget for Redis",
   unavailable: "the cache cannot start",
 };
 

@@ -45,6 +45,10 @@ pub struct CacheConfig {
     pub soft: Option<Millis>,
     /// How long it is waited for at all.
     pub hard: Option<Millis>,
+    /// How many HTTP requests to Redis one request of the host may make.
+    pub subrequests: u32,
+    /// How many of them at the same time.
+    pub connections: u32,
     /// Values whose texts have at least so many bytes are compressed; `None`: none are.
     pub compress: Option<usize>,
     /// The largest text of a value, in bytes, before it is compressed.
@@ -94,6 +98,9 @@ impl Default for CacheConfig {
             l1: None,
             soft: None,
             hard: None,
+            // Of the 50 that the smallest plan allows, the callbacks need some; of the 6 at the same time likewise.
+            subrequests: 40,
+            connections: 4,
             compress: None,
             max_value: MAX_VALUE,
             debug: false,

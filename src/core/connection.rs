@@ -15,9 +15,10 @@ use super::error::ErrorKind;
 use super::random::Random;
 use super::redis::script::Loaded;
 use super::time::Timestamp;
+use super::window::{Pace, Window};
 
 /// So many failures in a row, of a connection that was ready, and it is down. More than one, since a single broken exchange
-/// is common and costs one callback; few, since an isolate sees little traffic.
+/// is common and costs one callback; few, since an isolate sees little traffic. What does not fail in a row is for `Window`.
 const TRIP: u32 = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +102,7 @@ pub(crate) struct Connection {
     reuses: u64,
     failures: u64,
     in_a_row: u32,
+    window: Window,
     last_error: Option<ErrorKind>,
     changed_at: Option<Timestamp>,
     backoff: Backoff,
@@ -118,6 +120,7 @@ impl Connection {
             reuses: 0,
             failures: 0,
             in_a_row: 0,
+            window: Window::default(),
             last_error: if enabled { None } else { Some(ErrorKind::Config) },
             changed_at: None,
             backoff: Backoff::default(),
@@ -134,8 +137,9 @@ impl Connection {
         }
         let until = if let State::Down { until } = self.state { host(until).as_ms() } else { 0 };
         let Self { attempts, reuses, failures, in_a_row, .. } = self;
-        let (was_ready, backoff) = (u8::from(self.was_ready), self.backoff.failures());
-        Some(format!("{until} {was_ready} {attempts} {reuses} {failures} {in_a_row} {backoff}"))
+        let (was_ready, backoff, window) =
+            (u8::from(self.was_ready), self.backoff.failures(), self.window.bits());
+        Some(format!("{until} {was_ready} {attempts} {reuses} {failures} {in_a_row} {backoff} {window}"))
     }
 
     /// Takes in what an earlier instance has handed out. If it was down, it still is; else the next operation is an attempt.
@@ -145,7 +149,7 @@ impl Connection {
         let (until, was_ready) = (word()?, word()?);
         let count = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
         let (attempts, reuses, failures) = (count(word()?), word()?, word()?);
-        let (in_a_row, backoff) = (count(word()?), count(word()?));
+        let (in_a_row, backoff, window) = (count(word()?), count(word()?), count(word()?));
         if self.state == State::Disabled {
             return None;
         }
@@ -158,6 +162,7 @@ impl Connection {
         self.failures = failures;
         self.in_a_row = in_a_row;
         self.backoff = Backoff::after(backoff);
+        self.window = Window::of(window);
         Some(())
     }
 
@@ -195,14 +200,31 @@ impl Connection {
         self.attempts
     }
 
-    /// An exchange succeeded; `attempt` is its number if it was one.
-    pub(crate) fn succeeded(&mut self, attempt: Option<u32>, now: Timestamp) -> Option<Change> {
-        // An answer that comes while it is down shows that Redis is there, whoever asked.
-        if !self.speaks(attempt) && !matches!(self.state, State::Down { .. }) {
+    /// An exchange succeeded; `attempt` is its number if it was one. A slow one may be one too many.
+    pub(crate) fn succeeded(
+        &mut self,
+        attempt: Option<u32>,
+        pace: Pace,
+        now: Timestamp,
+        random: &mut Random,
+    ) -> Option<Change> {
+        // An answer that comes while it is down shows that Redis is there, whoever asked; one that is slow, nothing.
+        let shows = matches!(self.state, State::Down { .. }) && pace == Pace::Good;
+        if !self.speaks(attempt) && !shows {
             return None;
         }
         self.in_a_row = 0;
         self.backoff.succeeded();
+        if self.state == State::Ready {
+            return if self.note(pace == Pace::Slow) {
+                self.last_error = Some(ErrorKind::Timeout);
+                self.go_down(now, random)
+            } else {
+                None
+            };
+        }
+        // A handshake is slow by nature: it says nothing of what follows.
+        self.window.clear();
         self.was_ready = true;
         self.enter(State::Ready, now)
     }
@@ -223,9 +245,21 @@ impl Connection {
         }
         self.in_a_row = self.in_a_row.saturating_add(1);
         // Credentials that are refused once are refused always: no use in trying three times.
-        if self.state == State::Ready && self.in_a_row < TRIP && kind != ErrorKind::Auth {
+        if self.state == State::Ready && !self.note(true) && self.in_a_row < TRIP && kind != ErrorKind::Auth {
             return None;
         }
+        self.go_down(now, random)
+    }
+
+    /// One more exchange of a connection that is ready; whether it is too many that were slow or failed.
+    fn note(&mut self, bad: bool) -> bool {
+        let before = self.window;
+        let trips = self.window.note(bad);
+        self.changed |= self.window != before;
+        trips
+    }
+
+    fn go_down(&mut self, now: Timestamp, random: &mut Random) -> Option<Change> {
         let until = now.after(self.backoff.failed(random));
         self.enter(State::Down { until }, now)
     }
@@ -250,6 +284,10 @@ impl Connection {
         self.changed = true;
         self.changed_at = Some(now);
         Some(Change { from, to: state.name(), until })
+    }
+
+    pub(crate) const fn last_error(&self) -> Option<ErrorKind> {
+        self.last_error
     }
 
     pub(crate) fn is_ready(&self) -> bool {
@@ -285,6 +323,10 @@ mod tests {
         Timestamp::from_ms(ms)
     }
 
+    fn succeed(connection: &mut Connection, attempt: Option<u32>, now: Timestamp) -> Option<Change> {
+        connection.succeeded(attempt, Pace::Good, now, &mut random())
+    }
+
     fn random() -> Random {
         Random::new([0, 1])
     }
@@ -296,7 +338,7 @@ mod tests {
         for _ in 0..99 {
             assert_eq!(connection.admit(at(1), at(251)), Admission::Wait { deadline: at(250) });
         }
-        connection.succeeded(Some(1), at(5)).expect("becomes ready");
+        succeed(&mut connection, Some(1), at(5)).expect("becomes ready");
         assert_eq!(connection.admit(at(6), at(256)), Admission::Send);
         assert_eq!(connection.attempts, 1);
     }
@@ -317,11 +359,11 @@ mod tests {
         let mut connection = Connection::new(true);
         connection.admit(at(0), at(250));
         assert_eq!(connection.admit(at(250), at(500)), Admission::Attempt { attempt: 2, probe: true });
-        assert_eq!(connection.succeeded(Some(1), at(251)), None);
+        assert_eq!(succeed(&mut connection, Some(1), at(251)), None);
         assert_eq!(connection.failed(Some(1), ErrorKind::Timeout, at(252), &mut random()), None);
         assert_eq!(connection.admit(at(253), at(503)), Admission::Wait { deadline: at(500) });
         assert!(!connection.awaits_attempt(at(499)) && connection.awaits_attempt(at(500)));
-        assert!(connection.succeeded(Some(2), at(260)).is_some());
+        assert!(succeed(&mut connection, Some(2), at(260)).is_some());
     }
 
     #[test]
@@ -329,10 +371,10 @@ mod tests {
         let mut connection = Connection::new(true);
         let mut random = random();
         connection.admit(at(0), at(250));
-        connection.succeeded(Some(1), at(1));
+        succeed(&mut connection, Some(1), at(1));
         assert_eq!(connection.failed(None, ErrorKind::Transport, at(2), &mut random), None);
         assert_eq!(connection.failed(None, ErrorKind::Timeout, at(3), &mut random), None);
-        connection.succeeded(None, at(4));
+        succeed(&mut connection, None, at(4));
         connection.failed(None, ErrorKind::Timeout, at(5), &mut random);
         connection.failed(None, ErrorKind::Timeout, at(6), &mut random);
         let change = connection.failed(None, ErrorKind::Server, at(7), &mut random).expect("third in a row");
@@ -347,14 +389,50 @@ mod tests {
         let mut connection = Connection::new(true);
         connection.admit(at(0), at(250));
         connection.failed(Some(1), ErrorKind::Timeout, at(250), &mut random());
-        assert!(connection.succeeded(None, at(251)).is_some_and(|change| change.to == StateName::Ready));
+        assert!(succeed(&mut connection, None, at(251)).is_some_and(|change| change.to == StateName::Ready));
+    }
+
+    #[test]
+    fn five_slow_answers_of_the_last_eight_take_it_down_and_an_attempt_is_none_of_them() {
+        let mut connection = Connection::new(true);
+        let mut random = random();
+        connection.admit(at(0), at(250));
+        assert!(connection.succeeded(Some(1), Pace::Slow, at(240), &mut random).is_some(), "a handshake");
+        for n in 0..4 {
+            assert_eq!(connection.succeeded(None, Pace::Slow, at(300 + n), &mut random), None);
+            assert_eq!(connection.succeeded(None, Pace::Good, at(300 + n), &mut random), None);
+        }
+        assert_eq!(connection.succeeded(None, Pace::Slow, at(310), &mut random), None, "four of eight");
+        let change = connection.succeeded(None, Pace::Slow, at(311), &mut random).expect("five");
+        assert_eq!((change.from, change.to), (StateName::Ready, StateName::Down));
+        assert_eq!(connection.snapshot(|t| t).last_error, Some(ErrorKind::Timeout));
+        // What was under way and is as slow does not bring it back; what is not does.
+        assert_eq!(connection.succeeded(None, Pace::Slow, at(312), &mut random), None);
+        assert!(connection.succeeded(None, Pace::Good, at(313), &mut random).is_some());
+        for n in 0..4 {
+            assert_eq!(connection.succeeded(None, Pace::Slow, at(400 + n), &mut random), None, "anew");
+        }
+    }
+
+    #[test]
+    fn failures_that_are_not_in_a_row_add_up() {
+        let mut connection = Connection::new(true);
+        let mut random = random();
+        connection.admit(at(0), at(250));
+        succeed(&mut connection, Some(1), at(1));
+        for n in 0..2 {
+            assert_eq!(connection.failed(None, ErrorKind::Timeout, at(2 + n), &mut random), None);
+            assert_eq!(connection.failed(None, ErrorKind::Timeout, at(2 + n), &mut random), None);
+            assert_eq!(succeed(&mut connection, None, at(2 + n)), None);
+        }
+        assert!(connection.failed(None, ErrorKind::Timeout, at(9), &mut random).is_some());
     }
 
     #[test]
     fn refused_credentials_trip_at_once() {
         let mut connection = Connection::new(true);
         connection.admit(at(0), at(250));
-        connection.succeeded(Some(1), at(1));
+        succeed(&mut connection, Some(1), at(1));
         assert!(connection.failed(None, ErrorKind::Auth, at(2), &mut random()).is_some());
     }
 

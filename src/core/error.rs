@@ -26,6 +26,8 @@ pub enum ErrorKind {
     Decode,
     /// Over a size limit.
     TooLarge,
+    /// A request has used up what it may spend.
+    Budget,
     /// An invalidation is not applied.
     Invalidation,
     /// The callback failed, and what is stored was served in its place.
@@ -45,6 +47,7 @@ impl ErrorKind {
             Self::Auth => "auth",
             Self::Decode => "decode",
             Self::TooLarge => "too-large",
+            Self::Budget => "budget",
             Self::Invalidation => "invalidation",
             Self::Callback => "callback",
         }

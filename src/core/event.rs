@@ -40,6 +40,8 @@ pub enum Bypass {
     PendingInvalidation,
     /// The key's value could not be stored lately.
     PassThrough,
+    /// The request has made as many HTTP requests to Redis as it may.
+    Budget,
 }
 
 /// How an invalidation ended.

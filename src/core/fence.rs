@@ -43,16 +43,34 @@ pub(crate) struct Fence {
     held: Option<(u32, Timestamp)>,
     /// Redis will not take it; nothing of before can be alive after that time.
     refused: Option<Timestamp>,
+    /// A drop has been sent. Not kept: whoever goes on from a record has sent none.
+    tried: bool,
 }
 
 impl Fence {
     pub(crate) const fn pending(depth: Depth, raised: Seq, due: Timestamp) -> Self {
-        Self { first: raised, last: raised, depth, pending: Some(due), held: None, refused: None }
+        Self {
+            first: raised,
+            last: raised,
+            depth,
+            pending: Some(due),
+            held: None,
+            refused: None,
+            tried: false,
+        }
     }
 
     pub(crate) const fn held(raised: Seq, due: Timestamp) -> Self {
         let held = Some((1, due));
-        Self { first: raised, last: raised, depth: Depth::Hard, pending: None, held, refused: None }
+        Self {
+            first: raised,
+            last: raised,
+            depth: Depth::Hard,
+            pending: None,
+            held,
+            refused: None,
+            tried: false,
+        }
     }
 
     /// It is raised anew, by another call.
@@ -127,6 +145,16 @@ impl Fence {
         }
     }
 
+    /// A drop of it is sent.
+    pub(crate) fn send(&mut self) {
+        self.tried = true;
+    }
+
+    /// Whether one has been.
+    pub(crate) const fn is_tried(&self) -> bool {
+        self.tried
+    }
+
     /// When a drop is due.
     pub(crate) fn due(&self) -> Option<Timestamp> {
         let held = self.held.map(|(_, due)| due);
@@ -173,7 +201,7 @@ impl Fence {
             _ => return None,
         };
         let (first, last) = (Seq::default(), Seq::default());
-        let mut fence = Self { first, last, depth, pending: None, held: None, refused: None };
+        let mut fence = Self { first, last, depth, pending: None, held: None, refused: None, tried: false };
         for word in words {
             let mut digits = word.chars();
             let letter = digits.next()?;

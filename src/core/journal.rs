@@ -174,6 +174,18 @@ impl Journal {
         }
     }
 
+    /// A drop is sent.
+    pub(crate) fn send(&mut self, key: &Key) {
+        if let Some(fence) = self.fences.get_mut(key) {
+            fence.send();
+        }
+    }
+
+    /// Whether all of these have been sent before.
+    pub(crate) fn is_repetition(&self, keys: &[Key]) -> bool {
+        keys.iter().all(|key| self.fences.get(key).is_none_or(Fence::is_tried))
+    }
+
     /// Those whose drop is due, at most `max`.
     pub(crate) fn take_due(&mut self, now: Timestamp, max: usize) -> Vec<Key> {
         let due = self.fences.iter_mut().filter(|(_, fence)| fence.due().is_some_and(|due| due <= now));

@@ -35,10 +35,12 @@ mod random;
 mod ratio;
 mod recent;
 pub mod redis;
+mod retries;
 mod seen;
 mod stats;
 mod tagged;
 mod time;
+mod window;
 mod xfetch;
 
 pub use config::{CacheConfig, L1Config, L1Values, MAX_TTL, MAX_VALUE};
@@ -49,8 +51,8 @@ pub use endpoint::{CREDENTIALS, Endpoint, EndpointError};
 pub use engine::fuzz;
 pub use engine::{
     Adapted, BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Engine, Freshness, Gone,
-    Life, Limits, Named, OpId, Origin, ReadCall, RequestId, Served, SharedId, Source, Targets, Waits,
-    WriteCall, WriteKind,
+    Life, Limits, Named, OpId, Origin, RawCall, RawError, RawOutcome, ReadCall, RequestId, Served, SharedId,
+    Source, Targets, Waits, WriteCall, WriteKind, refusal,
 };
 pub use entry::{Header, Stamp, ValueKind};
 pub use error::{ErrorKind, Failure};

@@ -68,13 +68,17 @@ pub const MUTATE_TIMEOUT: Millis = Millis::seconds(10);
 const WAIT: (Millis, Millis) = (Millis::new(1), Millis::new(30_000));
 /// How long callbacks are waited for, of one's own and of others.
 const CALLBACK: (Millis, Millis) = (Millis::new(1), Millis::new(300_000));
+/// An invalidation must have room besides a read.
+const SUBREQUESTS: (u32, u32) = (2, 10_000);
+const CONNECTIONS: (u32, u32) = (1, 1000);
 const L1_TTL: (Millis, Millis) = (Millis::new(1), Millis::new(60_000));
 /// 64 KiB to 64 MiB.
 const L1_BYTES: core::ops::RangeInclusive<u64> = 1 << 16..=1 << 26;
 /// Thresholds and limits of values, in bytes.
 const BYTES: (usize, usize) = (1024, MAX_VALUE);
-const CACHE_OPTIONS: &str = "prefix, version, ttl, swr, staleIfError, negativeTtl, jitter, earlyRefresh, leaseWait, timeout.read, timeout.write, timeout.flight, timeout.soft, timeout.hard, l1.ttl, l1.maxBytes, l1.values, compress, maxValueBytes, url, token, onEvent, debug";
+const CACHE_OPTIONS: &str = "prefix, version, ttl, swr, staleIfError, negativeTtl, jitter, earlyRefresh, leaseWait, timeout.read, timeout.write, timeout.flight, timeout.soft, timeout.hard, budget.subrequests, budget.connections, l1.ttl, l1.maxBytes, l1.values, compress, maxValueBytes, url, token, onEvent, debug";
 const READ_OPTIONS: &str = "ttl, swr, staleIfError, negativeTtl, jitter, earlyRefresh, leaseWait, tags, timeout.read, timeout.soft, timeout.hard, l1, schema, forceFresh, freshness, signal";
+const MANY_OPTIONS: &str = "ttl, swr, staleIfError, negativeTtl, jitter, tags, timeout.read, timeout.soft, timeout.hard, l1, schema, forceFresh, freshness, signal";
 const SET_OPTIONS: &str = "ttl, swr, staleIfError, jitter, tags";
 
 /// The largest number allowed, and what a message calls the range: formatting numbers would take a tenth of the module.
@@ -121,6 +125,8 @@ impl Options {
             "timeout.flight" => config.flight = span(option, value, CALLBACK)?,
             "timeout.soft" => config.soft = Some(span(option, value, CALLBACK)?),
             "timeout.hard" => config.hard = Some(span(option, value, CALLBACK)?),
+            "budget.subrequests" => config.subrequests = whole(option, value, SUBREQUESTS)?,
+            "budget.connections" => config.connections = whole(option, value, CONNECTIONS)?,
             "l1.ttl" => self.l1.ttl = Some(span(option, value, L1_TTL)?),
             "l1.maxBytes" => self.l1.max_bytes = Some(l1_bytes(option, value)?),
             "l1.values" => {
@@ -145,6 +151,7 @@ impl Options {
             "timeout" => {
                 return Err(invalid(option, value, "an object with read, write, flight, soft, hard"));
             }
+            "budget" => return Err(invalid(option, value, "an object with subrequests, connections")),
             "url" | "token" => {
                 // The value may be a credential: only its type is named.
                 let got = if let OptionValue::Other(kind) = value { kind } else { "another type" };
@@ -196,6 +203,8 @@ impl Options {
 pub enum CallKind {
     /// A read.
     Read,
+    /// A read of many keys.
+    Many,
     /// A `set`.
     Set,
     /// A `mutate`.
@@ -206,6 +215,7 @@ impl CallKind {
     const fn known(self) -> &'static str {
         match self {
             Self::Read => READ_OPTIONS,
+            Self::Many => MANY_OPTIONS,
             Self::Set => SET_OPTIONS,
             Self::Mutate => MUTATE_OPTIONS,
         }
@@ -219,7 +229,9 @@ impl CallKind {
 /// What is wrong with it.
 pub fn call_option(call: CallKind, option: &str, value: OptionValue<'_>) -> Result<f64, OptionError> {
     match (call, option) {
-        (CallKind::Read | CallKind::Set, "jitter") => ratio(option, value, JITTER).map(Ratio::get),
+        (CallKind::Read | CallKind::Many | CallKind::Set, "jitter") => {
+            ratio(option, value, JITTER).map(Ratio::get)
+        }
         (CallKind::Read, "earlyRefresh") => ratio(option, value, EARLY_REFRESH).map(Ratio::get),
         #[allow(clippy::cast_precision_loss, reason = "at most 30 days")]
         _ => call_span(call, option, value).map(|span| span.get() as f64),
@@ -228,19 +240,29 @@ pub fn call_option(call: CallKind, option: &str, value: OptionValue<'_>) -> Resu
 
 fn call_span(call: CallKind, option: &str, value: OptionValue<'_>) -> Result<Millis, OptionError> {
     match (call, option) {
-        (CallKind::Read | CallKind::Set, "ttl") => span(option, value, TTL),
-        (CallKind::Read | CallKind::Set, "swr" | "staleIfError") => span(option, value, STALE),
-        (CallKind::Read, "negativeTtl") => span(option, value, STALE),
+        (CallKind::Read | CallKind::Many | CallKind::Set, "ttl") => span(option, value, TTL),
+        (CallKind::Read | CallKind::Many | CallKind::Set, "swr" | "staleIfError") => {
+            span(option, value, STALE)
+        }
+        (CallKind::Read | CallKind::Many, "negativeTtl") => span(option, value, STALE),
         (CallKind::Read, "leaseWait") => span(option, value, LEASE_WAIT),
-        (CallKind::Read, "timeout.read") => span(option, value, WAIT),
-        (CallKind::Read, "timeout.soft" | "timeout.hard") => span(option, value, CALLBACK),
-        (CallKind::Read, "timeout") => Err(invalid(option, value, "an object with read, soft, hard")),
+        (CallKind::Read | CallKind::Many, "timeout.read") => span(option, value, WAIT),
+        (CallKind::Read | CallKind::Many, "timeout.soft" | "timeout.hard") => span(option, value, CALLBACK),
+        (CallKind::Read | CallKind::Many, "timeout") => {
+            Err(invalid(option, value, "an object with read, soft, hard"))
+        }
         (CallKind::Mutate, "timeout") => span(option, value, MUTATE),
         (CallKind::Read | CallKind::Set, "tags") => Err(invalid(option, value, "a list of texts")),
-        (CallKind::Read, "signal") => Err(invalid(option, value, "an AbortSignal")),
-        (CallKind::Read, "schema") => Err(invalid(option, value, "a Standard Schema, version 1")),
-        (CallKind::Read, "forceFresh" | "l1") => Err(invalid(option, value, "true or false")),
-        (CallKind::Read, "freshness") => Err(invalid(option, value, "\"strict\"")),
+        (CallKind::Read | CallKind::Many, "l1") => Err(invalid(option, value, "true or false")),
+        (CallKind::Many, "tags") => {
+            Err(invalid(option, value, "a list of texts, or a function that gives one"))
+        }
+        (CallKind::Read | CallKind::Many, "signal") => Err(invalid(option, value, "an AbortSignal")),
+        (CallKind::Read | CallKind::Many, "forceFresh") => Err(invalid(option, value, "true or false")),
+        (CallKind::Read | CallKind::Many, "freshness") => Err(invalid(option, value, "\"strict\"")),
+        (CallKind::Read | CallKind::Many, "schema") => {
+            Err(invalid(option, value, "a Standard Schema, version 1"))
+        }
         _ => Err(OptionError::Unknown { option: shortened(option), known: call.known() }),
     }
 }
@@ -270,6 +292,17 @@ fn span(option: &str, value: OptionValue<'_>, (min, max): (Millis, Millis)) -> R
             ),
         )
     })
+}
+
+fn whole(option: &str, value: OptionValue<'_>, (min, max): (u32, u32)) -> Result<u32, OptionError> {
+    // Durations are whole numbers, too.
+    let parsed = match value {
+        OptionValue::Number(n, _) => duration::from_number(n).and_then(|n| u32::try_from(n.get()).ok()),
+        _ => None,
+    };
+    parsed
+        .filter(|n| (min..=max).contains(n))
+        .ok_or_else(|| invalid(option, value, &format!("a whole number from {min} to {max}")))
 }
 
 fn ratio(option: &str, value: OptionValue<'_>, (max, range): Range) -> Result<Ratio, OptionError> {
@@ -447,6 +480,13 @@ mod tests {
             ("debug", OptionValue::Text("yes")),
             ("onEvent", OptionValue::Number(1.0, "1.0")),
             ("timeout", OptionValue::Number(1.0, "1.0")),
+            ("budget.subrequests", OptionValue::Number(1.0, "1")),
+            ("budget.subrequests", OptionValue::Number(2.5, "2.5")),
+            ("budget.subrequests", OptionValue::Text("40")),
+            ("budget.connections", OptionValue::Number(0.0, "0")),
+            ("budget.connections", OptionValue::Number(-1.0, "-1")),
+            ("budget.connections", OptionValue::Number(f64::NAN, "NaN")),
+            ("budget", OptionValue::Number(1.0, "1")),
         ] {
             assert!(options.take(option, value).is_err(), "{option} {value}");
         }

@@ -96,6 +96,12 @@ impl Clock {
         Timestamp(host.0.saturating_add(self.behind))
     }
 
+    /// The time at the last reading.
+    #[must_use]
+    pub const fn last(&self) -> Timestamp {
+        Timestamp(self.last.saturating_add(self.behind))
+    }
+
     /// What the host's clock shows, or will show, at `time`.
     #[must_use]
     pub fn host(&self, time: Timestamp) -> Timestamp {

@@ -8,13 +8,14 @@ use wasm_bindgen::prelude::*;
 use super::{Core, ratio, span};
 use crate::core::{
     Adapted, BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Encoded, ErrorKind, Freshness,
-    MUTATE_TIMEOUT, OpId, ReadCall, Rejection, RequestId, Targets, ValueKind, Waits, WriteCall, WriteKind,
+    MUTATE_TIMEOUT, OpId, RawCall, ReadCall, Rejection, RequestId, Targets, ValueKind, Waits, WriteCall,
+    WriteKind,
 };
 
 #[wasm_bindgen]
 impl Core {
     /// The operation's number; 0: there is no room. Durations and numbers are NaN for the cache's own. `freshness`: 0 as usual, 1 strict,
-    /// 2 forced.
+    /// 2 forced. `many`: the callback is for many keys.
     #[wasm_bindgen(js_name = beginRead)]
     #[allow(clippy::too_many_arguments, reason = "an object would cost more than the call")]
     pub fn begin_read(
@@ -38,6 +39,7 @@ impl Core {
         freshness: u32,
         load: bool,
         l1: bool,
+        many: bool,
         anchored: bool,
         now: f64,
     ) -> u32 {
@@ -60,6 +62,7 @@ impl Core {
             freshness: freshness_of(freshness),
             load,
             l1,
+            many,
             anchored,
         };
         self.engine.begin_read(call, now).map_or(0, |op| op.0)
@@ -163,7 +166,29 @@ impl Core {
         self.engine.begin_write(call, now).map_or(0, |op| op.0)
     }
 
-    /// The batch's body. Where it has a NUL, the value of an operation belongs, in the order of `values`: JSON texts hold none.
+    /// Begins a raw command of so many bytes; gives what `beginRead` gives.
+    #[wasm_bindgen(js_name = beginRaw)]
+    pub fn begin_raw(
+        &mut self,
+        request: u32,
+        cache: u32,
+        connection: u32,
+        size: u32,
+        anchored: bool,
+        now: f64,
+    ) -> u32 {
+        let call = RawCall {
+            request: RequestId(request),
+            cache: CacheId(cache),
+            connection: ConnectionId(connection),
+            anchored,
+            size: usize::try_from(size).unwrap_or(usize::MAX),
+        };
+        self.engine.begin_raw(call, now).map_or(0, |op| op.0)
+    }
+
+    /// The batch's body. Where it has a NUL, the value or the command of an operation belongs, in the order of `values`: JSON
+    /// texts hold none.
     pub fn seal(&mut self, batch: u32) -> Option<String> {
         self.values.clear();
         let parts = self.engine.seal(BatchId(batch))?;
@@ -172,7 +197,7 @@ impl Core {
             match part {
                 BodyPart::Text(text) if body.is_empty() => body = text,
                 BodyPart::Text(text) => body.push_str(&text),
-                BodyPart::Value(op) => {
+                BodyPart::Value(op) | BodyPart::Command(op) => {
                     body.push('\0');
                     self.values.push(op.0);
                 }
@@ -181,7 +206,7 @@ impl Core {
         Some(body)
     }
 
-    /// The operations whose values belong into the body that `seal` gave.
+    /// The operations whose values or commands belong into the body that `seal` gave.
     pub fn values(&self) -> Vec<u32> {
         self.values.clone()
     }
@@ -228,6 +253,12 @@ impl Core {
         let (life, skip, none, not_modified) = (Adapted::default(), false, false, false);
         let end = CallbackEnd::Ok { life, skip, none, not_modified, tags: Vec::new() };
         self.engine.callback(OpId(op), end, now)
+    }
+
+    /// The callback has no value for this key.
+    #[wasm_bindgen(js_name = callbackNothing)]
+    pub fn callback_nothing(&mut self, op: u32, now: f64) -> bool {
+        self.engine.callback(OpId(op), CallbackEnd::Nothing, now)
     }
 
     /// The callback waits for the versions of these tags.

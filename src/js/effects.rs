@@ -8,7 +8,9 @@ use wasm_bindgen::prelude::*;
 
 use super::{Core, to_js};
 use crate::core::redis::reply::Encoding;
-use crate::core::{Effect, Gone, InvalidationState, Named, Origin, Outcome, RequestId, Served, Source};
+use crate::core::{
+    Effect, Gone, InvalidationState, Named, Origin, Outcome, RawError, RawOutcome, RequestId, Served, Source,
+};
 
 /// What `poll` gives.
 #[wasm_bindgen]
@@ -42,6 +44,8 @@ pub enum Code {
     Applied,
     NotApplied,
     Mutated,
+    Replied,
+    RawFailed,
     Background,
     Finished,
     Report,
@@ -80,6 +84,8 @@ impl Core {
             Some(Effect::Applied { .. }) => Code::Applied,
             Some(Effect::NotApplied { .. }) => Code::NotApplied,
             Some(Effect::Mutated { .. }) => Code::Mutated,
+            Some(Effect::Replied { .. }) => Code::Replied,
+            Some(Effect::RawFailed { .. }) => Code::RawFailed,
             Some(Effect::Background(_)) => Code::Background,
             Some(Effect::Finished(_)) => Code::Finished,
             Some(Effect::Report(..)) => Code::Report,
@@ -108,6 +114,8 @@ impl Core {
                 | Effect::Applied { op, .. }
                 | Effect::NotApplied { op, .. }
                 | Effect::Mutated { op, .. }
+                | Effect::Replied { op, .. }
+                | Effect::RawFailed { op, .. }
                 | Effect::Background(op)
                 | Effect::Finished(op),
             ) => op.0,
@@ -153,7 +161,7 @@ impl Core {
         }
     }
 
-    /// Where in the reply's body the JSON text literal begins that holds the value.
+    /// Where in the reply's body the JSON text literal begins that holds the value, or a raw command's reply.
     pub fn start(&self) -> u32 {
         self.place(|place| place.start)
     }
@@ -282,6 +290,41 @@ impl Core {
         matches!(&self.effect, Some(Effect::Mutated { marked: true, .. }))
     }
 
+    /// What is known of a raw command: 0 failed, 1 not executed, 2 unknown, 3 unconfigured.
+    #[wasm_bindgen(js_name = rawOutcome)]
+    pub fn raw_outcome(&self) -> u32 {
+        match self.raw_error().map(|error| error.outcome) {
+            Some(RawOutcome::Failed) => 0,
+            Some(RawOutcome::NotExecuted) => 1,
+            Some(RawOutcome::Unconfigured) => 3,
+            _ => 2,
+        }
+    }
+
+    /// The kind of its failure.
+    #[wasm_bindgen(js_name = rawKind)]
+    pub fn raw_kind(&self) -> String {
+        String::from(self.raw_error().map_or("transport", |error| error.kind.name()))
+    }
+
+    /// Whether the same command may succeed later, and has not been executed.
+    #[wasm_bindgen(js_name = rawRetryable)]
+    pub fn raw_retryable(&self) -> bool {
+        self.raw_error().is_some_and(|error| error.retryable)
+    }
+
+    /// The word that Redis' message begins with.
+    #[wasm_bindgen(js_name = rawWord)]
+    pub fn raw_word(&self) -> Option<String> {
+        self.raw_error()?.word.clone()
+    }
+
+    /// Redis' message, where it may be told.
+    #[wasm_bindgen(js_name = rawMessage)]
+    pub fn raw_message(&self) -> Option<String> {
+        self.raw_error()?.message.clone()
+    }
+
     /// The event, but for `at` and `request`.
     pub fn event(&self) -> JsValue {
         match &self.effect {
@@ -301,6 +344,10 @@ impl Core {
 }
 
 impl Core {
+    fn raw_error(&self) -> Option<&RawError> {
+        if let Some(Effect::RawFailed { error, .. }) = &self.effect { Some(error) } else { None }
+    }
+
     fn source(&self) -> Option<&Source> {
         match &self.effect {
             Some(Effect::Decode(_, source) | Effect::Stash(_, source)) => Some(source),
@@ -311,7 +358,10 @@ impl Core {
     fn place(&self, end: impl Fn(&core::ops::Range<usize>) -> usize) -> u32 {
         match self.source() {
             Some(Source::Reply { place, .. }) => u32::try_from(end(place)).unwrap_or(0),
-            _ => 0,
+            _ => match &self.effect {
+                Some(Effect::Replied { place, .. }) => u32::try_from(end(place)).unwrap_or(0),
+                _ => 0,
+            },
         }
     }
 

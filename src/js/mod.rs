@@ -20,7 +20,7 @@ use wasm_bindgen::prelude::*;
 use self::calls::texts;
 use crate::core::{
     CREDENTIALS, CacheId, CallKind, ConnectionId, Effect, Endpoint, Engine, Key, Millis, OptionValue,
-    Options, Ratio, Targets, call_option,
+    Options, Ratio, Targets, call_option, refusal,
 };
 
 /// Which call an option is given to.
@@ -29,6 +29,7 @@ use crate::core::{
 #[repr(u32)]
 pub enum Call {
     Read = 0,
+    Many,
     Set,
     Mutate,
 }
@@ -160,6 +161,12 @@ impl Core {
         Engine::owed(soft)
     }
 
+    /// Why a command that begins with these words cannot be sent; nothing if it can.
+    #[wasm_bindgen(js_name = refusal)]
+    pub fn refusal(words: Vec<String>) -> Option<String> {
+        refusal(&texts(&words))
+    }
+
     pub fn url(&self, connection: u32) -> Option<String> {
         self.engine.url(ConnectionId(connection))
     }
@@ -188,6 +195,7 @@ impl Core {
 fn option_of_call(call: Call, name: &str, value: OptionValue<'_>) -> Result<f64, String> {
     let call = match call {
         Call::Read => CallKind::Read,
+        Call::Many => CallKind::Many,
         Call::Set => CallKind::Set,
         Call::Mutate => CallKind::Mutate,
     };

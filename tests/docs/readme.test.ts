@@ -17,6 +17,7 @@ declare interface ExecutionContext { waitUntil(promise: Promise<unknown>): void 
 interface User { id: string; name: string; email?: string }
 declare function loadUser(id: string): Promise<User>;
 declare function saveUser(id: string, changes: Partial<User>): Promise<void>;
+declare function loadNames(ids: readonly string[]): Promise<Map<string, string>>;
 declare function computeXp(id: string): Promise<number>;
 declare const id: string;
 `;

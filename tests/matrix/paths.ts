@@ -183,6 +183,24 @@ const batch: Path = {
   callbacks: (fate, late) => (fate === "throws" ? [1, 2] : oneCallback(fate, late)),
 };
 
+const many: Path = {
+  ...batch,
+  name: "batch of many keys by one call",
+  operations: 5,
+  lead: (_, load) => [
+    {
+      op: "getMany",
+      key: "k",
+      also: [0, 1, 2, 3].map((i) => `f${i}`),
+      load: { value: RIGHT, ...load },
+    },
+  ],
+  ended: ({ value, error } = { ms: 0 }, fate) =>
+    fate === "throws"
+      ? expect(error).toMatchObject({ message: "its own", own: true })
+      : expect(value).toEqual({ k: RIGHT, f0: RIGHT, f1: RIGHT, f2: RIGHT, f3: RIGHT }),
+};
+
 const replay: Path = {
   name: "journal replay",
   cannot: { never: "an invalidation has no callback", throws: "an invalidation has no callback" },
@@ -255,6 +273,7 @@ export const PATHS: readonly Path[] = [
   lease,
   fill,
   batch,
+  many,
   replay,
   refresh,
   mutate,

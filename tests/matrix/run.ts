@@ -20,9 +20,11 @@ export async function runCell(place: Place, cell: Cell, name: string): Promise<v
   }
 }
 
-/** How many operations are left in the tables by leaders that are dead. */
-export function leftOf(cells: readonly Cell[]): number {
-  return cells.filter(({ path, fate }) => path.left?.(fate) ?? fate === "never").length;
+/** What is left in the tables by leaders that are dead: operations, requests, batches, flights. */
+export function leftOf(cells: readonly Cell[]): number[] {
+  const left = cells.filter(({ path, fate }) => path.left?.(fate) ?? fate === "never");
+  const operations = left.reduce((sum, { path }) => sum + (path.operations ?? 1), 0);
+  return [operations, left.length, 0, 0];
 }
 
 async function run(place: Place, cell: Cell, world: World): Promise<void> {

@@ -55,6 +55,8 @@ export interface Path {
   passed?(world: World): Promise<unknown>;
   /** Whether what the leader had under way stays in the tables, since its request is dead. Default: if its callback never settles. */
   left?(fate: Fate): boolean;
+  /** How many operations of the core its call is. Default: 1. */
+  operations?: number;
   /** Lets go what the leader waits for. Default: opens valve and gates. */
   release?(world: World): Promise<unknown>;
   /** Values that are right, of leader and followers. Default: `RIGHT`. */

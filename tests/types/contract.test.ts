@@ -9,7 +9,13 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const HERE = fileURLToPath(new URL(".", import.meta.url));
-const FILES = ["values.test-d.ts", "options.test-d.ts", "wrap.test-d.ts", "schemas.test-d.ts"];
+const FILES = [
+  "values.test-d.ts",
+  "options.test-d.ts",
+  "many.test-d.ts",
+  "wrap.test-d.ts",
+  "schemas.test-d.ts",
+];
 
 let folder: string;
 beforeAll(() => {
@@ -47,6 +53,12 @@ test("the contract meets its expectations", async () => {
 });
 
 test.for([
+  [
+    "any values of many",
+    /loadMissing: LoadMissing<T> & LoadMissing<Storable<T>>,/,
+    "loadMissing: LoadMissing<T>,",
+  ],
+  ["any argument of a command", /args: readonly \(string \| number\)\[\]/, "args: readonly unknown[]"],
   ["anything may be stored", /export type Storable<T> = .*?;/, "export type Storable<T> = T;"],
   ["bytes may not be stored", "T extends Uint8Array | ArrayBuffer ? T : StorableJson<T>", "StorableJson<T>"],
   ["a bigint may be stored", "T extends string | number", "T extends bigint | string | number"],

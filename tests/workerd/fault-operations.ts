@@ -8,6 +8,7 @@ import type { Call, Targets } from "./visit.ts";
 export const SECRET = "planted-secret";
 
 export const KEY = `${SECRET}-key`;
+export const ALSO = `${SECRET}-also`;
 export const TAG = `${SECRET}-tag`;
 export const LATE_TAG = `${SECRET}-late`;
 export const SPACE = `${SECRET}-space`;
@@ -76,6 +77,10 @@ export const OPERATIONS: readonly Operation[] = [
   read("lookup", "lookup", {}, [1, 2, 2], [0, 1, 1], [1, 2, 2], [0, 20, 20]),
   look("lookup, without a callback", "look", {}, [0, 1, 1], [0, 1, 1], [0, 20, 20], [0, 20, 20]),
   look("get", "get", {}, [0, 1, 1], [0, 1, 1], [0, 20, 20], [0, 20, 20]),
+  look("has", "has", { value: OLD }, [0, 1, 1], [0, 1, 1], [0, 20, 20], [0, 20, 20]),
+  // Nobody takes part in what another call for many loads: without the force those that come later may be hits.
+  read("getMany, forced to be fresh", "getMany", { also: [ALSO], options: { forceFresh: true } }, [1, 2, 4], [1, 2, 4], [20, 40, 80], [20, 40, 80]),
+  look("getMany, without a callback", "lookMany", { also: [ALSO] }, [0, 1, 2], [0, 1, 2], [0, 20, 40], [0, 20, 40]),
   write("set", "set", {}, [0, 2, 2], [0, 2, 2], [0, 40, 40], [0, 40, 40]),
   write("set, after a read", "update", {}, [0, 2, 2], [0, 2, 2], [0, 40, 40], [0, 40, 40]),
   write("delete", "delete", {}, [0, 1, 1], [0, 1, 1], [0, 20, 20], [0, 20, 20]),

@@ -126,5 +126,9 @@ export function together<T>(count: number, one: (index: number) => Promise<T>): 
 
 /** The value that an operation of a kind gave, whichever way it gives it. */
 export function givenBy(call: Call, { value }: Ended): unknown {
-  return call.op === "lookup" || call.op === "look" ? (value as { value?: unknown }).value : value;
+  const { op, key } = call;
+  if (op === "lookup" || op === "look") return (value as { value?: unknown }).value;
+  if (op === "getMany" || op === "lookMany") return (value as Record<string, unknown>)[key];
+  if (op === "has") return value ? call.value : undefined;
+  return value;
 }

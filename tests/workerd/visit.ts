@@ -2,8 +2,8 @@
 import type { CacheEvent, Connection, ReadOptions, ReadTimeouts, Stats } from "leeward";
 
 /**
- * One call of the cache. `look` is `lookup` without a callback, `update` a `set` after a `get`; the last two are of the old
- * contract, and on its own cache.
+ * One call of the cache. `look` and `lookMany` are `lookup` and `getMany` without a callback, `update` a `set` after a `get`; the
+ * last two are of the old contract, and on its own cache.
  */
 export interface Call {
   op:
@@ -11,16 +11,20 @@ export interface Call {
     | "lookup"
     | "look"
     | "get"
+    | "has"
+    | "getMany"
+    | "lookMany"
     | "set"
     | "update"
     | "delete"
     | "invalidate"
     | "expire"
     | "mutate"
+    | "redis"
     | "redisCache"
     | "invalidateCache";
   key: string;
-  /** More keys of an `invalidate`. */
+  /** More keys of an `invalidate` or a `getMany`. */
   also?: string[];
   /** In place of keys, what an `invalidate`, an `expire` or a `mutate` is about. */
   what?: Targets;
@@ -28,7 +32,9 @@ export interface Call {
   namespace?: string[];
   /** More options of the call. */
   options?: Omit<ReadOptions, "ttl" | "signal" | "timeout"> & { timeout?: number | ReadTimeouts };
-  /** What `set` and `update` store. */
+  /** Of `redis`. */
+  command?: [string, ...(string | number)[]];
+  /** What `set` and `update` store, and what it is that `has` finds. */
   value?: unknown;
   load?: Load;
   ttl?: number;
@@ -60,6 +66,7 @@ export interface Load {
   unchanged?: boolean;
   /** A value that JSON cannot say, in place of `value`. */
   make?: "date";
+  /** `getMany` has one of its own for each key without it. */
   value?: unknown;
 }
 
@@ -73,8 +80,11 @@ export interface Visit {
   unobserved?: boolean;
   /** In place of the worker's own env. */
   env?: Record<string, string> | null;
-  /** How `waitUntil` comes: by the handler's ctx, or from "cloudflare:workers". */
-  ctx?: "given" | "imported";
+  /**
+   * How `waitUntil` comes: by the handler's ctx, or from "cloudflare:workers". `deaf`: it keeps nothing alive, so that the request
+   * is dead once it has answered.
+   */
+  ctx?: "given" | "imported" | "deaf";
   /** The calls are made on the cache itself, not through `for`. */
   direct?: boolean;
   /** The response does not wait for the calls. */

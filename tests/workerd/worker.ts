@@ -143,6 +143,19 @@ async function perform(kept: Kept, client: Pick<Cache, "getOrSet">, call: Call):
     else if (op === "lookup") value = await cache.lookup(key, load, options);
     else if (op === "look") value = await cache.lookup(key, undefined, options);
     else if (op === "get") value = await cache.get(key, options);
+    else if (op === "has") value = await cache.has(key, options);
+    else if (op === "getMany" || op === "lookMany") {
+      const loadMissing = async (missing: readonly string[]) => {
+        const loaded: string | undefined = await load();
+        return missing.map((key) => loaded ?? `value of ${key}`);
+      };
+      const keys = [key, ...(call.also ?? [])];
+      const found =
+        op === "getMany"
+          ? cache.getMany(keys, loadMissing, options)
+          : cache.getMany(keys, undefined, options);
+      value = Object.fromEntries(await found);
+    } else if (op === "redis") value = await cache.redis(...(call.command ?? ["PING"]));
     else if (op === "set") value = await cache.set(key, call.value as string, options);
     else if (op === "update") {
       await cache.get(key, options);
@@ -166,6 +179,11 @@ function describe(error: unknown, thrown: unknown): Thrown {
   const leeward = isLeewardError(error);
   const printed = JSON.stringify(error);
   return { name, message, own: error === thrown, leeward, printed, code, state, kind, retryable, keys };
+}
+
+function contextOf(visit: Visit, ctx: Context): Context | undefined {
+  if (visit.ctx === "imported") return undefined;
+  return visit.ctx === "deaf" ? { waitUntil() {} } : ctx;
 }
 
 function stateOf(visit: Visit, env: unknown): State {
@@ -255,9 +273,7 @@ export default {
       kept.gone += 1;
     });
     const given = visit.env === undefined ? env : visit.env;
-    const client = visit.direct
-      ? kept.cache
-      : kept.cache.for(given, visit.ctx === "imported" ? undefined : ctx);
+    const client = visit.direct ? kept.cache : kept.cache.for(given, contextOf(visit, ctx));
     const calls = visit.calls.map((call) => perform(kept, client, call));
     if (visit.early) return new Response("early");
     return Response.json(await Promise.all(calls));

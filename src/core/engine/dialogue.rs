@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use super::raw::RawError;
 use crate::core::entry::ValueKind;
 use crate::core::event::{Bypass, Event, InvalidationState, Outcome};
 use crate::core::l1::Offer;
@@ -120,6 +121,8 @@ pub struct ReadCall<'a> {
     pub load: bool,
     /// Whether what it finds, or stores, may be held in L1, where the cache has one.
     pub l1: bool,
+    /// The callback is for many keys at a time, and starts when the last of their reads has ended: it waits for nobody else.
+    pub many: bool,
     /// Whether the host keeps promises of this request alive (`waitUntil`); without, nothing is shared.
     pub anchored: bool,
 }
@@ -250,6 +253,8 @@ pub enum CallbackEnd {
         /// Tags that it declared besides those of the call.
         tags: Vec<String>,
     },
+    /// Without a value: nothing is stored, and whoever waits for one runs its own.
+    Nothing,
     /// With an error, which the driver passes on.
     Err,
 }
@@ -279,6 +284,8 @@ pub enum BodyPart {
     Text(String),
     /// The encoded value that the driver holds for an operation, as a JSON text.
     Value(OpId),
+    /// The command that the driver holds for an operation, as a JSON list of texts.
+    Command(OpId),
 }
 
 /// What a driver is to do, in the request that is polled.
@@ -335,6 +342,10 @@ pub enum Effect {
     NotApplied { op: OpId, state: InvalidationState, disabled: bool, what: Named },
     /// Answer the caller of a mutate with the callback's value, and with what became of the invalidation.
     Mutated { op: OpId, state: InvalidationState, disabled: bool, marked: bool, what: Named },
+    /// Answer the caller of a raw command with the JSON value at this place in the batch's reply.
+    Replied { op: OpId, batch: BatchId, place: Range<usize> },
+    /// Answer the caller of a raw command: there is no reply.
+    RawFailed { op: OpId, error: RawError },
     /// The operation goes on behind the answer, or never had a caller: keep the request alive until `Finished`.
     Background(OpId),
     /// The operation is over; nothing more comes for it.

@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 
+use super::budget::Purpose;
 use super::exchange::Slot;
 use super::lane::Lane;
 use super::op::KeyState;
@@ -78,6 +79,9 @@ impl Engine {
             };
             Command::script(Script::Drop, how, [drop.key.redis()], &[add, &life, remove])
         };
+        if let Some(peer) = self.peer_mut(lane.connection) {
+            peer.journal.send(&drop.key);
+        }
         self.enqueue(lane, attempt, 0, command, Slot::Drop(drop));
     }
 
@@ -117,16 +121,20 @@ impl Engine {
             }
             // Nobody waits for this one by itself: what it did not do, it leaves to a replay.
             Reply::Error(_) if !wanted => KeyState::Open,
-            Reply::Error(CommandError::NoScript | CommandError::ScriptFlag) if !drop.resent => {
+            Reply::Error(CommandError::NoScript | CommandError::ScriptFlag)
+                if !drop.resent && self.affords(lane, Purpose::Invalidation, 0) =>
+            {
                 drop.resent = true;
                 return self.send_drop(lane, None, drop);
             }
             // Scripts are refused, but HDEL may not be: without its generation no entry is valid.
-            Reply::Error(CommandError::Refused) if !drop.plain => {
+            Reply::Error(CommandError::Refused)
+                if !drop.plain && self.affords(lane, Purpose::Invalidation, 0) =>
+            {
                 drop.plain = true;
                 return self.send_drop(lane, None, drop);
             }
-            Reply::Error(CommandError::Refused) => {
+            Reply::Error(CommandError::Refused) if drop.plain => {
                 if let Some(peer) = self.peer_mut(lane.connection) {
                     peer.journal.refuse(&drop.key, now.after(REFUSED));
                 }

@@ -1,6 +1,7 @@
 //! Early refresh: a fresh hit is served, and refreshed behind the answer if chance says so (see `xfetch`) and nobody else does it. The
 //! read that gave the hit has taken no lease: that costs a second command, sent only where the dice have fallen.
 
+use super::budget::Purpose;
 use super::exchange::Slot;
 use super::found::{Found, Source, State};
 use super::op::{Op, ReadStep};
@@ -31,8 +32,9 @@ impl Engine {
     pub(super) fn ask_early(&mut self, id: OpId, now: Timestamp) {
         let Some((lane, read)) = self.reading(id) else { return };
         let (key, token) = (read.key.clone(), read.lease.token.clone());
+        let affords = self.affords(lane, Purpose::Any, 0);
         let asks = self.peer_mut(lane.connection).is_some_and(|peer| {
-            let asks = peer.connection.is_ready() && !peer.asked.contains(&key, now);
+            let asks = affords && peer.connection.is_ready() && !peer.asked.contains(&key, now);
             if asks {
                 peer.asked.insert(&key, now);
             }

@@ -1,22 +1,25 @@
 //! Batches: the commands that one request sends in one turn, as one HTTP request, and what comes back.
 
 use alloc::format;
-use alloc::string::{String, ToString as _};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::drop::Drop;
 use super::drop::DropRole;
 use super::lane::Lane;
 use super::op::Op;
-use super::{BatchId, BodyPart, CacheId, ConnectionId, Effect, Engine, OpId, RequestId, SharedId, malformed};
+use super::verdict::verdict;
+use super::{BatchId, BodyPart, CacheId, ConnectionId, Effect, Engine, OpId, RequestId, SharedId};
+use crate::core::connection::StateName;
 use crate::core::error::{ErrorKind, Failure};
 use crate::core::event::EventKind;
 use crate::core::journal::Seq;
 use crate::core::key::Key;
 use crate::core::redis::command::{Command, How};
-use crate::core::redis::reply::{self, CommandError, Reply};
+use crate::core::redis::reply::{CommandError, Reply};
 use crate::core::redis::script::{Dialect, Loaded, Script};
-use crate::core::time::Timestamp;
+use crate::core::time::{Millis, Timestamp};
+use crate::core::window::Pace;
 
 /// Limits of one HTTP request; what is over goes into a second one.
 const MAX_COMMANDS: usize = 512;
@@ -62,6 +65,10 @@ pub(super) enum Slot {
     PlainMore {
         op: OpId,
     },
+    /// A command of the user's.
+    Raw {
+        op: OpId,
+    },
     /// A drop, or an expiry.
     Drop(Drop),
 }
@@ -78,6 +85,7 @@ impl Slot {
             | Self::Versions { op, .. }
             | Self::Plain { op }
             | Self::PlainMore { op }
+            | Self::Raw { op }
             | Self::Drop(Drop { op, .. }) => *op,
         }
     }
@@ -97,28 +105,40 @@ pub(super) struct Batch {
     commands: Vec<(Command, Slot)>,
     bytes: usize,
     introduces: Loaded,
-    sent: Option<Seq>,
+    sent: Option<(Seq, Timestamp)>,
+    /// It repeats something, and has taken a token for that.
+    repeats: bool,
     /// The operations that still wait for it.
     waiting: Vec<OpId>,
 }
 
 impl Engine {
-    /// The batch's body; to be sent at once by POST to the connection's `url`. `None`: there is nothing to send.
+    /// The batch's body; to be sent at once by POST to the connection's `url`. `None`: there is nothing to send, or not now;
+    /// then `Effect::Flush` comes again.
     pub fn seal(&mut self, id: BatchId) -> Option<Vec<BodyPart>> {
+        if self.must_wait(id) {
+            self.hold(id);
+            return None;
+        }
         let sent = self.tick();
+        let at = self.clock.last();
         let batch = self.batches.get_mut(&id)?;
         if let Some(request) = self.requests.get_mut(&batch.request)
             && request.open == Some(id)
         {
             request.open = None;
         }
-        batch.sent = Some(sent);
+        batch.sent = Some((sent, at));
         let mut parts = Vec::new();
         let mut text = String::with_capacity(batch.bytes + batch.commands.len() + 2);
         text.push('[');
         for (index, (command, slot)) in batch.commands.iter().enumerate() {
             if index > 0 {
                 text.push(',');
+            }
+            if command.is_of_driver() {
+                parts.push(BodyPart::Text(core::mem::take(&mut text)));
+                parts.push(BodyPart::Command(slot.op()));
             }
             text.push_str(command.head());
             if let Some(tail) = command.tail() {
@@ -160,10 +180,12 @@ impl Engine {
     pub fn reply(&mut self, id: BatchId, status: u16, body: &[u8], host: f64) -> bool {
         let now = self.now(host);
         let Some(batch) = self.batches.remove(&id) else { return false };
-        match verdict(status, body, batch.commands.len()) {
+        let request = batch.request;
+        match verdict(status, body, &batch.commands) {
             Ok(replies) => self.succeeded(id, batch, replies, body, now),
-            Err(failure) => self.failed(batch, &failure, now),
+            Err((failure, replies)) => self.failed(id, batch, &failure, &replies, body, now),
         }
+        self.send_held(request);
         true
     }
 
@@ -176,7 +198,9 @@ impl Engine {
             ErrorKind::Timeout => "no answer within the deadline",
             _ => "the connection to redis failed or broke",
         };
-        self.failed(batch, &Failure::new(kind, message), now);
+        let request = batch.request;
+        self.failed(id, batch, &Failure::new(kind, message), &[], &[], now);
+        self.send_held(request);
         true
     }
 
@@ -201,20 +225,18 @@ impl Engine {
         commands: Vec<(Command, Slot)>,
     ) -> BatchId {
         let bytes = commands.iter().map(|(command, _)| command.len()).sum::<usize>() + value;
-        let open = self.requests.get(&lane.request).and_then(|r| r.open).filter(|id| {
-            self.batches.get(id).is_some_and(|b| {
-                b.connection == lane.connection
-                    && b.commands.len() + commands.len() <= MAX_COMMANDS
-                    && b.bytes + bytes <= MAX_BYTES
-            })
-        });
+        let has_room = self.open_batch(lane).is_some_and(|batch| batch.has_room(commands.len(), bytes));
+        let open = self.requests.get(&lane.request).and_then(|request| request.open).filter(|_| has_room);
         let id = open.unwrap_or_else(|| {
             self.next_batch = self.next_batch.wrapping_add(1);
             let id = BatchId(self.next_batch);
+            self.spent.add(lane.request);
             self.requests.entry(lane.request).or_default().open = Some(id);
             self.push(lane.request, Effect::Flush(id));
             id
         });
+        let repeats =
+            self.requests.get_mut(&lane.request).is_some_and(|request| core::mem::take(&mut request.repeats));
         let batch = self.batches.entry(id).or_insert_with(|| Batch {
             request: lane.request,
             cache: lane.cache,
@@ -226,9 +248,11 @@ impl Engine {
             bytes: 0,
             introduces: Loaded::default(),
             sent: None,
+            repeats: false,
             waiting: Vec::new(),
         });
         batch.bytes += bytes;
+        batch.repeats |= repeats;
         for (command, slot) in commands {
             if let Some(script) = command.introduces() {
                 batch.introduces.insert(script);
@@ -251,8 +275,25 @@ impl Engine {
 
     /// Whether the request's batch of this turn is the attempt under way: then its operations need not wait for it.
     pub(super) fn is_own_attempt(&self, lane: Lane) -> bool {
-        let open = self.requests.get(&lane.request).and_then(|r| r.open).and_then(|id| self.batches.get(&id));
-        open.is_some_and(|batch| batch.connection == lane.connection && batch.attempt.is_some())
+        self.open_batch(lane).is_some_and(|batch| batch.attempt.is_some())
+    }
+
+    /// The batch that the lane's next command goes into, if it has room.
+    pub(super) fn open_batch(&self, lane: Lane) -> Option<&Batch> {
+        let open = self.requests.get(&lane.request)?.open?;
+        self.batches.get(&open).filter(|batch| batch.connection == lane.connection)
+    }
+
+    /// Whether what has been sent in vain may be sent again. What follows in the same batch repeats for nothing.
+    pub(super) fn may_repeat(&mut self, lane: Lane, now: Timestamp) -> bool {
+        if self.open_batch(lane).is_some_and(|batch| batch.repeats) {
+            return true;
+        }
+        let may = self.peer_mut(lane.connection).is_some_and(|peer| peer.retries.take(now));
+        if may {
+            self.requests.entry(lane.request).or_default().repeats = true;
+        }
+        may
     }
 
     fn anchor_attempt(&mut self, lane: Lane, batch: BatchId) {
@@ -271,10 +312,8 @@ impl Engine {
     /// How a script is named: by its hash if the server knows it, or will when the command gets there in this batch.
     pub(super) fn how(&self, lane: Lane, script: Script, resent: bool) -> How {
         let Some(peer) = self.peer(lane.connection) else { return How::Text(Dialect::Redis) };
-        let open = self.requests.get(&lane.request).and_then(|r| r.open).and_then(|id| self.batches.get(&id));
         // A command that no longer fits goes into a batch of its own; should that arrive first, it is sent again by its text.
-        let introduced =
-            open.is_some_and(|batch| batch.connection == lane.connection && batch.introduces.has(script));
+        let introduced = self.open_batch(lane).is_some_and(|batch| batch.introduces.has(script));
         if !resent && (peer.connection.loaded.has(script) || introduced) {
             How::Hash(peer.dialect)
         } else {
@@ -295,8 +334,27 @@ impl Engine {
         {
             request.open = None;
         }
-        self.push(batch.request, Effect::Abort(id));
-        self.failed(batch, &Failure::new(ErrorKind::Timeout, "no answer within the deadline"), now);
+        if let Some(request) = self.requests.get_mut(&batch.request) {
+            request.held.retain(|held| *held != id);
+        }
+        let request = batch.request;
+        self.push(request, Effect::Abort(id));
+        if batch.sent.is_none() {
+            self.spent.give_back(request);
+        }
+        // What has not been sent says nothing of Redis.
+        if batch.sent.is_some() || batch.attempt.is_some() {
+            let failure = Failure::new(ErrorKind::Timeout, "no answer within the deadline");
+            self.failed(id, batch, &failure, &[], &[], now);
+        }
+        self.send_held(request);
+    }
+
+    /// A command of an operation is not to be sent: its batch has not been.
+    pub(super) fn withdraw(&mut self, id: BatchId, op: OpId) {
+        if let Some(batch) = self.batches.get_mut(&id).filter(|batch| !batch.is_sent()) {
+            batch.commands.retain(|(_, slot)| slot.op() != op);
+        }
     }
 
     /// An operation no longer waits for any batch.
@@ -321,19 +379,29 @@ impl Engine {
     }
 
     fn succeeded(&mut self, id: BatchId, batch: Batch, replies: Vec<Reply>, body: &[u8], now: Timestamp) {
-        let Some(peer) = self.peer_mut(batch.connection) else { return };
-        let change = peer.connection.succeeded(batch.attempt, now);
+        let wait = self.config(batch.cache).map_or(Millis::ZERO, |config| config.read);
+        let (sent, at) = batch.sent.unwrap_or_default();
+        let pace = Pace::of(at, now, wait);
+        let Self { peers, random, .. } = self;
+        let Some(peer) = peers.get_mut(batch.connection.0 as usize) else { return };
+        let change = peer.connection.succeeded(batch.attempt, pace, now, random);
+        // One that was answered with an error again has been in vain.
+        let vain = batch.repeats && replies.iter().any(|reply| matches!(reply, Reply::Error(_)));
+        if !vain {
+            peer.retries.succeeded(batch.repeats);
+        }
         for script in Script::ALL {
             if batch.introduces.has(script) {
                 peer.connection.loaded.insert(script);
             }
         }
         if let Some(change) = change {
-            self.report_change(batch.request, batch.cache, now, change, None);
+            let slow = (change.to == StateName::Down)
+                .then(|| Failure::new(ErrorKind::Timeout, "most of the last exchanges were slow"));
+            self.report_change(batch.request, batch.cache, now, change, slow.as_ref());
         }
         self.settle_attempt(&batch, false);
         let lane = batch.lane();
-        let sent = batch.sent.unwrap_or_default();
         let mut commands = batch.commands.into_iter().zip(&replies).enumerate().peekable();
         while let Some((index, ((_, slot), reply))) = commands.next() {
             match reply {
@@ -359,6 +427,7 @@ impl Engine {
                     self.plain_replied(op, id, replies.get(index..end).unwrap_or_default(), body, now);
                 }
                 Slot::Release { op } => self.released(op),
+                Slot::Raw { op } => self.raw_replied(op, id, reply, body),
                 Slot::Lease { op } => self.early_replied(op, reply, body, now),
                 Slot::PlainMore { .. } => {}
                 Slot::Drop(drop) => self.drop_replied(lane, sent, drop, reply, now),
@@ -367,12 +436,21 @@ impl Engine {
         self.replay_if_due(lane, now);
     }
 
-    fn failed(&mut self, batch: Batch, failure: &Failure, now: Timestamp) {
+    /// An exchange failed; `replies`: as a whole, though it was answered.
+    fn failed(
+        &mut self,
+        id: BatchId,
+        batch: Batch,
+        failure: &Failure,
+        replies: &[Reply],
+        body: &[u8],
+        now: Timestamp,
+    ) {
         let Self { peers, random, .. } = self;
         let Some(peer) = peers.get_mut(batch.connection.0 as usize) else { return };
         // An answer that is too large is an answer all the same.
         let change = if failure.kind == ErrorKind::TooLarge {
-            peer.connection.succeeded(batch.attempt, now)
+            peer.connection.succeeded(batch.attempt, Pace::Good, now, random)
         } else {
             peer.connection.failed(batch.attempt, failure.kind, now, random)
         };
@@ -381,7 +459,7 @@ impl Engine {
             self.report_change(batch.request, batch.cache, now, change, Some(failure));
         }
         self.settle_attempt(&batch, failure.kind == ErrorKind::Timeout);
-        for (_, slot) in batch.commands {
+        for (index, (_, slot)) in batch.commands.into_iter().enumerate() {
             if !batch.waiting.contains(&slot.op()) {
                 continue;
             }
@@ -390,6 +468,10 @@ impl Engine {
                 Slot::Release { op } => self.released(op),
                 Slot::Lease { op } => self.early_failed(op),
                 Slot::PlainMore { .. } => {}
+                Slot::Raw { op } => match replies.get(index) {
+                    Some(reply) => self.raw_replied(op, id, reply, body),
+                    None => self.raw_failed(op, failure.kind),
+                },
                 Slot::Fill { op } => self.fill_failed(op, failure.kind, now),
                 Slot::Renewal { op } | Slot::SetFill { op } => self.set_failed(op, now),
                 Slot::Versions { op, ticket, .. } => self.versions_known(op, ticket),
@@ -426,6 +508,23 @@ impl Batch {
         self.waiting.iter().any(|op| known(*op))
     }
 
+    /// Whether so many more commands fit.
+    pub(super) fn has_room(&self, commands: usize, bytes: usize) -> bool {
+        self.commands.len() + commands <= MAX_COMMANDS && self.bytes + bytes <= MAX_BYTES
+    }
+
+    pub(super) const fn is_sent(&self) -> bool {
+        self.sent.is_some()
+    }
+
+    pub(super) const fn request(&self) -> RequestId {
+        self.request
+    }
+
+    pub(super) const fn cache(&self) -> CacheId {
+        self.cache
+    }
+
     const fn lane(&self) -> Lane {
         Lane {
             request: self.request,
@@ -433,42 +532,5 @@ impl Batch {
             connection: self.connection,
             anchored: self.anchored,
         }
-    }
-}
-
-/// What an answer amounts to: the replies, or why it is none.
-fn verdict(status: u16, body: &[u8], expected: usize) -> Result<Vec<Reply>, Failure> {
-    let kind_of = |error: CommandError| match error {
-        CommandError::Auth | CommandError::Refused => ErrorKind::Auth,
-        _ => ErrorKind::Server,
-    };
-    match status {
-        200 => {
-            let replies = reply::parse(body, expected).map_err(|error| match error {
-                reply::ReplyError::Rejected(command) => Failure::new(kind_of(command), error.to_string()),
-                _ => malformed(&error.to_string()),
-            })?;
-            // A server that is loading, or a plan that is used up, says so for each command: it is as good as down.
-            let down = replies.iter().find_map(|reply| match reply {
-                Reply::Error(e @ (CommandError::Unavailable | CommandError::Quota | CommandError::Auth)) => {
-                    Some(*e)
-                }
-                _ => None,
-            });
-            match down {
-                Some(error) => Err(Failure::new(kind_of(error), format!("redis answered: {}", error.name()))),
-                None => Ok(replies),
-            }
-        }
-        401 | 403 => {
-            Err(Failure::new(ErrorKind::Auth, format!("redis refused the credentials: HTTP status {status}")))
-        }
-        300..=399 => Err(malformed(&format!("redirects are not followed: HTTP status {status}"))),
-        429 => Err(Failure::new(ErrorKind::Server, "too many requests: HTTP status 429")),
-        500.. => Err(Failure::new(ErrorKind::Server, format!("HTTP status {status}"))),
-        _ => Err(match reply::error_of(body) {
-            Some(error) => Failure::new(kind_of(error), format!("redis answered: {}", error.name())),
-            None => malformed(&format!("expected HTTP status 200, got {status}")),
-        }),
     }
 }

@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 
+use super::budget::Purpose;
 use super::exchange::Slot;
 use super::lane::Lane;
 use super::op::{Kind, Op, ReadStep, Write, WriteStep};
@@ -43,7 +44,8 @@ impl Engine {
         let storable =
             life.ttl > Millis::ZERO && self.reading(id).is_some_and(|(_, read)| !read.basis.is_empty());
         let ready = self.peer(lane.connection).is_some_and(|peer| peer.connection.is_ready());
-        if storable && ready {
+        let affords = !storable || self.affords_or_tells(lane, Purpose::Any, encoded.size, now);
+        if storable && ready && affords {
             if lane.anchored {
                 self.push(lane.request, Effect::Background(id));
             }
@@ -57,14 +59,20 @@ impl Engine {
                 self.send_fill(id, encoded, life, cost, now);
             }
         } else {
-            self.serve_computed(id, Some(false), now);
-            if storable {
-                self.note_fill(id, false, Some("down"), now);
-            }
-            self.end_own_flight(id, Stage::NotStored);
-            self.end_without_value(id, now);
+            let reason = if ready { "budget" } else { "down" };
+            self.leave_unstored(id, storable.then_some(reason), now);
         }
         true
+    }
+
+    /// The value is the caller's alone; `reason`: why it is not stored though it could be.
+    fn leave_unstored(&mut self, id: OpId, reason: Option<&'static str>, now: Timestamp) {
+        self.serve_computed(id, Some(false), now);
+        if reason.is_some() {
+            self.note_fill(id, false, reason, now);
+        }
+        self.end_own_flight(id, Stage::NotStored);
+        self.end_without_value(id, now);
     }
 
     /// The callback's value cannot be encoded: where in it, and why.
@@ -109,7 +117,7 @@ impl Engine {
                 (WriteStep::Compressing, Some(set)) => set.encoded,
                 _ => return true,
             },
-            Kind::Replay(_) => return true,
+            Kind::Replay(_) | Kind::Raw(_) => return true,
         };
         let smaller = size.filter(|size| *size < plain.size).zip(plain.kind.compressed());
         let Some((size, kind)) = smaller else {
@@ -147,13 +155,15 @@ impl Engine {
         }
     }
 
-    /// Stores what has been compressed, if Redis is still there.
+    /// Stores what has been compressed, if Redis is still there, and its request may still ask it.
     fn store_computed(&mut self, id: OpId, encoded: Encoded, life: Life, cost: Millis, now: Timestamp) {
         let Some((lane, _)) = self.reading(id) else { return };
-        if self.peer(lane.connection).is_some_and(|peer| peer.connection.is_ready()) {
-            self.send_fill(id, encoded, life, cost, now);
+        if !self.peer(lane.connection).is_some_and(|peer| peer.connection.is_ready()) {
+            self.leave_unstored(id, Some("down"), now);
+        } else if !self.affords_or_tells(lane, Purpose::Any, encoded.size, now) {
+            self.leave_unstored(id, Some("budget"), now);
         } else {
-            self.conclude_fill(id, Stage::NotStored, Some("down"), now);
+            self.send_fill(id, encoded, life, cost, now);
         }
     }
 
@@ -207,7 +217,9 @@ impl Engine {
                 self.offer(id, &tags, life.ttl, Millis::ZERO, now);
                 self.conclude_fill(id, Stage::Stored, None, now);
             }
-            Reply::Error(CommandError::NoScript | CommandError::ScriptFlag) if !resent => {
+            Reply::Error(CommandError::NoScript | CommandError::ScriptFlag)
+                if !resent && self.affords(lane, Purpose::Any, encoded.size) =>
+            {
                 if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
                     read.resent = true;
                 }

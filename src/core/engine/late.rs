@@ -4,6 +4,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::budget::Purpose;
 use super::exchange::Slot;
 use super::found::{Found, State};
 use super::op::{Op, ReadStep, Versions};
@@ -69,7 +70,7 @@ impl Engine {
         let unknown: Vec<Key> = read.late.iter().filter(|tag| !read.basis.has(tag)).cloned().collect();
         let needless = read.basis.is_empty() || unknown.is_empty() || read.step != ReadStep::Running;
         let ready = self.peer(lane.connection).is_some_and(|peer| peer.connection.is_ready());
-        if needless || !ready {
+        if needless || !ready || !self.affords(lane, Purpose::Any, 0) {
             if read.versions.is_empty() {
                 self.push(lane.request, Effect::Tagged(id));
             }

@@ -1,5 +1,6 @@
 //! Waiting for another isolate that computes the value: opt-in (`leaseWait`), with polls by the read script, and bounded.
 
+use super::budget::Purpose;
 use super::exchange::Slot;
 use super::op::{Op, ReadStep};
 use super::read::{KEEP, LEASE_LIFE};
@@ -40,7 +41,11 @@ impl Engine {
     pub(super) fn end_without_value(&mut self, id: OpId, now: Timestamp) {
         let Some((lane, read)) = self.reading(id) else { return };
         let ready = self.peer(lane.connection).is_some_and(|peer| peer.connection.is_ready());
-        if !read.lease.taken || read.lease.wait == Millis::ZERO || !ready {
+        if !read.lease.taken
+            || read.lease.wait == Millis::ZERO
+            || !ready
+            || !self.affords(lane, Purpose::Any, 0)
+        {
             return self.finish(id);
         }
         let (key, token) = (read.key.clone(), read.lease.token.clone());

@@ -10,6 +10,7 @@
 
 mod admission;
 mod bounds;
+mod budget;
 mod dialogue;
 mod drop;
 mod early;
@@ -28,12 +29,14 @@ mod mutate;
 mod op;
 mod owed;
 mod plain;
+mod raw;
 mod read;
 mod replay;
 mod run;
 mod set;
 #[cfg(test)]
 mod tests;
+mod verdict;
 mod write;
 
 use alloc::collections::VecDeque;
@@ -42,12 +45,14 @@ use alloc::vec::Vec;
 
 use hashbrown::HashMap;
 
+use self::budget::Spent;
 pub use self::dialogue::{
     Adapted, BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Freshness, Gone, Life,
     Named, OpId, Origin, ReadCall, RequestId, Served, SharedId, Source, Targets, Waits, WriteCall, WriteKind,
 };
 use self::exchange::Batch;
 use self::op::{Kind, Op, Read};
+pub use self::raw::{RawCall, RawError, RawOutcome, refusal};
 use super::config::CacheConfig;
 use super::connection::{Change, Connection, Snapshot};
 use super::endpoint::Endpoint;
@@ -60,6 +65,7 @@ use super::l1::L1;
 use super::random::Random;
 use super::recent::Recent;
 use super::redis::script::Dialect;
+use super::retries::Retries;
 use super::seen::Seen;
 use super::stats::Stats;
 use super::tagged::Tagged;
@@ -106,6 +112,9 @@ struct Peer {
     dialect: Dialect,
     /// The server refuses scripts: until then reads are plain, and nothing is stored.
     scripts_refused: Option<Timestamp>,
+    retries: Retries,
+    /// That a request had used up its budget has been told.
+    budget_told: bool,
     stats: Stats,
     /// Why it is disabled, until that has been told.
     warning: Option<String>,
@@ -116,6 +125,10 @@ struct Request {
     effects: VecDeque<Effect>,
     ops: Vec<OpId>,
     open: Option<BatchId>,
+    /// Batches that wait until others of the request have ended, the oldest first.
+    held: VecDeque<BatchId>,
+    /// A token has been taken for the batch that the next command goes into.
+    repeats: bool,
     /// The deadline that the driver's timer is set for.
     armed: Option<Timestamp>,
 }
@@ -149,6 +162,7 @@ pub struct Engine {
     /// What is held for each cache.
     l1s: Vec<Option<L1>>,
     next_held: u32,
+    spent: Spent,
     next_op: u32,
     next_batch: u32,
     next_shared: u32,
@@ -181,6 +195,7 @@ impl Engine {
             l1s: Vec::new(),
             // What a driver held for another instance is nothing to this one.
             next_held: Random::number(seed),
+            spent: Spent::default(),
             next_op: 0,
             next_batch: 0,
             next_shared: 0,
@@ -223,6 +238,8 @@ impl Engine {
             tagged: Tagged::default(),
             seen: Seen::default(),
             scripts_refused: None,
+            retries: Retries::default(),
+            budget_told: false,
             stats: Stats::default(),
         });
         u32::try_from(self.peers.len() - 1).ok().map(ConnectionId)
@@ -416,6 +433,7 @@ impl Engine {
             Some(Kind::Read(_)) => self.resume_read(id, now),
             Some(Kind::Write(_)) => self.resume_write(id, now),
             Some(Kind::Replay(_)) => self.resume_replay(id, now),
+            Some(Kind::Raw(_)) => self.resume_raw(id, now),
         }
         true
     }
@@ -426,6 +444,7 @@ impl Engine {
             Some(Kind::Read(_)) => self.expire_read(id, now),
             Some(Kind::Write(_)) => self.expire_write(id, now),
             Some(Kind::Replay(_)) => self.expire_replay(id, now),
+            Some(Kind::Raw(_)) => self.expire_raw(id, now),
         }
     }
 

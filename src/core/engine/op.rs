@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use super::bounds::Bounds;
 use super::drop::Mark;
+use super::raw::Raw;
 use super::{
     BatchId, CacheId, ConnectionId, Encoded, Freshness, Gone, LATE, Life, OP_LIFE, RequestId, Served,
 };
@@ -40,6 +41,7 @@ pub(super) enum Kind {
     Read(Read),
     Write(Write),
     Replay(Replay),
+    Raw(Raw),
 }
 
 /// A read and the fill behind it.
@@ -67,6 +69,8 @@ pub(super) struct Read {
     /// How long it waits for Redis.
     pub(super) patience: Millis,
     pub(super) bounds: Bounds,
+    /// Its callback is for many keys, and must not wait for other requests.
+    pub(super) many: bool,
     pub(super) step: ReadStep,
     /// How many flights it has joined.
     pub(super) joins: u8,
@@ -310,6 +314,14 @@ impl Op {
         if let Kind::Replay(replay) = &mut self.kind { Some(replay) } else { None }
     }
 
+    pub(super) fn raw(&self) -> Option<&Raw> {
+        if let Kind::Raw(raw) = &self.kind { Some(raw) } else { None }
+    }
+
+    pub(super) fn raw_mut(&mut self) -> Option<&mut Raw> {
+        if let Kind::Raw(raw) = &mut self.kind { Some(raw) } else { None }
+    }
+
     /// Bytes of its keys.
     pub(super) fn key_bytes(&self) -> usize {
         match &self.kind {
@@ -318,7 +330,7 @@ impl Op {
                 read.key.len() + tags.map(Key::len).sum::<usize>()
             }
             Kind::Write(write) => write.targets.keys().map(Key::len).sum(),
-            Kind::Replay(_) => 0,
+            Kind::Replay(_) | Kind::Raw(_) => 0,
         }
     }
 

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use super::admission::Entry;
 use super::bounds::Bounds;
+use super::budget::Purpose;
 use super::exchange::Slot;
 use super::found::Found;
 use super::lane::Lane;
@@ -17,6 +18,7 @@ use crate::core::event::{Bypass, EventKind};
 use crate::core::flight::{Joiner, Stage};
 use crate::core::journal::{Cover, Seq};
 use crate::core::key::Key;
+use crate::core::ratio::Ratio;
 use crate::core::redis::command::{Command, How};
 use crate::core::redis::reply::{CommandError, Reply};
 use crate::core::redis::script::Script;
@@ -51,8 +53,12 @@ impl Engine {
         };
         let patience = call.waits.read.unwrap_or(config.read);
         let bounds = Bounds::new(call.waits.soft.or(config.soft), call.waits.hard.or(config.hard));
-        let wait = call.lease_wait.unwrap_or(config.lease_wait);
-        let early_refresh = call.early_refresh.unwrap_or(config.early_refresh);
+        // Many do not wait for one, and are asked for once: not again for what might be refreshed.
+        let (wait, early_refresh) = if call.many {
+            (Millis::ZERO, Ratio::ZERO)
+        } else {
+            (call.lease_wait.unwrap_or(config.lease_wait), call.early_refresh.unwrap_or(config.early_refresh))
+        };
         let jitter = call.jitter.unwrap_or(config.jitter);
         // Where there is no value, there is nothing to stand in for, unless the call says so itself.
         let negative = call.negative_ttl.or(config.negative_ttl).map(|ttl| Life {
@@ -79,6 +85,7 @@ impl Engine {
             l1: call.l1,
             patience,
             bounds,
+            many: call.many,
             step: ReadStep::Starting,
             joins: 0,
             flight: None,
@@ -119,7 +126,8 @@ impl Engine {
     /// From the start, or again after a flight that had nothing for it.
     pub(super) fn start_read(&mut self, id: OpId, now: Timestamp) {
         let Some((lane, read)) = self.reading(id) else { return };
-        let (key, load, forced) = (read.key.clone(), read.load, read.freshness == Freshness::Forced);
+        let (key, load, many) = (read.key.clone(), read.load, read.many);
+        let forced = read.freshness == Freshness::Forced;
         let Some(peer) = self.peer(lane.connection) else { return };
         if peer.endpoint.is_none() {
             self.warn_disabled(lane.request, lane.cache, lane.connection, now);
@@ -133,6 +141,8 @@ impl Engine {
         if self.may_share(id) {
             let at = (lane.connection, key, lane.cache);
             match self.flights.joinable(&at, forced, now) {
+                // The others of a call for many keys would wait with it.
+                Some(_) if many => {}
                 Some(flight)
                     if !hot || self.flights.get(flight).is_some_and(|f| f.stage != Stage::Reading) =>
                 {
@@ -170,6 +180,9 @@ impl Engine {
     /// Asks the connection; `waited` if it has been asked before.
     pub(super) fn ask_read(&mut self, id: OpId, deadline: Timestamp, waited: bool, now: Timestamp) {
         let Some((lane, _)) = self.reading(id) else { return };
+        if !self.affords_or_tells(lane, Purpose::Any, 0, now) {
+            return self.run(id, Some(Bypass::Budget), now);
+        }
         match self.admit(lane, deadline, waited, now) {
             Entry::Send(attempt) => self.send_read(id, attempt, deadline, now),
             Entry::Wait { verdict, until } => {

@@ -7,6 +7,7 @@
 use alloc::vec::Vec;
 
 use super::admission::Entry;
+use super::budget::Purpose;
 use super::drop::DropRole;
 use super::lane::Lane;
 use super::op::{KeyState, Kind, Op, Replay};
@@ -14,6 +15,7 @@ use super::{Effect, Engine, OpId};
 use crate::core::event::InvalidationState;
 use crate::core::journal::Depth;
 use crate::core::key::Key;
+use crate::core::retries::REFILL;
 use crate::core::time::{Millis, Timestamp};
 
 /// So many drops at a time.
@@ -40,6 +42,10 @@ impl Engine {
     pub(super) fn start_replay(&mut self, lane: Lane, now: Timestamp) {
         let Some(peer) = self.peer(lane.connection) else { return };
         let Some(due) = peer.journal.next_due() else { return };
+        // What is left of a request's budget is for its own.
+        if !self.affords(lane, Purpose::Any, 0) {
+            return;
+        }
         if peer.replay.is_some_and(|(_, believed)| now < believed) {
             return;
         }
@@ -103,13 +109,21 @@ impl Engine {
         let Some(replay) = self.ops.get_mut(&id).and_then(Op::replay_mut) else { return };
         // What is sent must have an end: nobody else waits for it.
         let worn = replay.rounds >= MAX_ROUNDS || deadline > end;
+        let worn = worn || !self.affords(lane, Purpose::Any, 0);
         let Some(peer) = self.peer_mut(lane.connection) else { return };
-        let keys = peer.journal.take_due(now, MAX_DROPS);
+        let keys = if worn { Vec::new() } else { peer.journal.take_due(now, MAX_DROPS) };
         let Some(next) = peer.journal.next_due().filter(|_| !worn) else { return self.end_replay(id) };
         if keys.is_empty() {
             return self.schedule(id, next);
         }
         match self.admit(lane, deadline, true, now) {
+            // What is an attempt is bounded by the backoff.
+            Entry::Send(None)
+                if self.peer(lane.connection).is_some_and(|peer| peer.journal.is_repetition(&keys))
+                    && !self.may_repeat(lane, now) =>
+            {
+                self.put_off(id, &keys, now);
+            }
             Entry::Send(attempt) => {
                 if let Some(replay) = self.ops.get_mut(&id).and_then(Op::replay_mut) {
                     replay.sent.clone_from(&keys);
@@ -131,6 +145,17 @@ impl Engine {
             Entry::Down(until) => self.schedule(id, until),
             Entry::Disabled => self.end_replay(id),
         }
+    }
+
+    /// The retry budget is used up: not now. Reads that are covered send the drops all the same, ahead of them.
+    fn put_off(&mut self, id: OpId, keys: &[Key], now: Timestamp) {
+        let Some(lane) = self.ops.get(&id).map(Op::lane) else { return };
+        if let Some(peer) = self.peer_mut(lane.connection) {
+            for key in keys {
+                peer.journal.postpone(key, now, REFILL);
+            }
+        }
+        self.schedule(id, now.after(REFILL));
     }
 
     /// A drop of a replay has ended so.

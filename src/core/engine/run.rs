@@ -30,6 +30,7 @@ impl Engine {
         let Some((lane, read)) = self.reading(id) else { return false };
         match end {
             CallbackEnd::Err => self.callback_failed(id, now),
+            CallbackEnd::Nothing => self.end_with_nothing(id, now),
             CallbackEnd::Ok { skip: true, .. } => self.unstorable(id, now),
             CallbackEnd::Ok { life, skip: false, none, tags, .. } => {
                 let (own, jitter) = (read.negative.filter(|_| none).unwrap_or(read.life), read.jitter);
@@ -66,6 +67,13 @@ impl Engine {
         {
             flight.outcome = (outcome, flight.outcome.1);
         }
+    }
+
+    /// The callback has no value for this key: nothing is stored, and those who wait for one run their own at once.
+    fn end_with_nothing(&mut self, id: OpId, now: Timestamp) {
+        self.serve_computed(id, Some(false), now);
+        self.end_own_flight(id, Stage::Unstorable);
+        self.end_without_value(id, now);
     }
 
     /// The callback failed: its error, or a stale value in its place.
@@ -257,11 +265,12 @@ impl Engine {
             self.serve(id, served, now);
             return self.finish(id);
         }
-        let forced = read.freshness == Freshness::Forced;
+        let (forced, many) = (read.freshness == Freshness::Forced, read.many);
         let shareable = !matches!(bypass, Some(Bypass::Disabled | Bypass::PassThrough)) && !read.marked;
         if read.flight.is_none() && !read.served && shareable && self.may_share(id) {
             let key = read.key.clone();
             match self.flights.joinable(&(lane.connection, key, lane.cache), forced, now) {
+                Some(_) if many => {}
                 Some(flight) => return self.follow(id, flight, now),
                 None => self.lead(id, now),
             }

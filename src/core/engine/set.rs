@@ -4,6 +4,7 @@
 
 use alloc::vec::Vec;
 
+use super::budget::Purpose;
 use super::exchange::Slot;
 use super::found::{Found, State};
 use super::op::{KeyState, Op, Set, SetHow, WriteStep};
@@ -51,7 +52,10 @@ impl Engine {
         let Some(set) = self.set_mut(id) else { return };
         if matches!(reply, Reply::Error(CommandError::NoScript | CommandError::ScriptFlag)) && !set.resent {
             set.resent = true;
-            return self.send_renewal(id, None);
+            if self.affords(lane, Purpose::Invalidation, 0) {
+                return self.send_renewal(id, None);
+            }
+            return self.command_settled(id, now);
         }
         let spaces = key.namespaces();
         let depends = core::iter::once(key.clone()).chain(spaces).chain(set.tags.iter().cloned());
@@ -86,9 +90,17 @@ impl Engine {
         } else if set.basis.is_empty() {
             let reason = if set.how == SetHow::Not { "read before" } else { "no generation" };
             self.conclude_set(id, false, Some(reason), now);
+        } else if !self.may_fill_set(id, now) {
+            self.conclude_set(id, false, Some("budget"), now);
         } else {
             self.send_set_fill(id, None, now);
         }
+    }
+
+    fn may_fill_set(&mut self, id: OpId, now: Timestamp) -> bool {
+        let Some((lane, _)) = self.writing(id) else { return false };
+        let size = self.set_of(id).map_or(0, |set| set.encoded.size);
+        self.affords_or_tells(lane, Purpose::Invalidation, size, now)
     }
 
     pub(super) fn send_set_fill(&mut self, id: OpId, attempt: Option<u32>, now: Timestamp) {
@@ -120,7 +132,11 @@ impl Engine {
         let Some(set) = self.set_mut(id) else { return };
         if matches!(reply, Reply::Error(CommandError::NoScript | CommandError::ScriptFlag)) && !set.resent {
             set.resent = true;
-            return self.send_set_fill(id, None, now);
+            let size = set.encoded.size;
+            if self.affords(lane, Purpose::Invalidation, size) {
+                return self.send_set_fill(id, None, now);
+            }
+            return self.set_failed(id, now);
         }
         let refused =
             ["overtaken", "marked"].into_iter().find(|word| reply::says(body, reply, word).is_some());
@@ -186,7 +202,7 @@ impl Engine {
         let compression = self
             .set_of(id)
             .and_then(|set| Some(Compression { from: set.plain?, to: set.encoded.size }))
-            .filter(|_| !matches!(reason, Some("read before" | "no generation")));
+            .filter(|_| !matches!(reason, Some("read before" | "no generation" | "budget")));
         if let Some(peer) = self.peer_mut(lane.connection) {
             peer.stats.compressed(compression.filter(|_| stored));
             match (stored, reason) {

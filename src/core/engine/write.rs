@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::admission::Entry;
+use super::budget::Purpose;
 use super::drop::{Drop, DropRole, Mark};
 use super::lane::Lane;
 use super::op::{KeyState, Kind, Mutate, MutatePhase, Op, Set, SetHow, Write, WriteStep, WriteTarget};
@@ -19,6 +20,9 @@ use crate::core::time::{Millis, Timestamp};
 
 /// How long a refused invalidation keeps its fence: the longest that anything stored before can live, and a little.
 pub(super) const REFUSED: Millis = Millis::new(2 * MAX_TTL.get() + 600_000);
+
+/// More than what a drop's command is long, without its key and without a script's text.
+const DROP_BYTES: usize = 256;
 
 /// How long after a failed drop it is sent again.
 const RETRY: Millis = Millis::new(100);
@@ -126,6 +130,10 @@ impl Engine {
     pub(super) fn ask_write(&mut self, id: OpId, waited: bool, now: Timestamp) {
         let Some((lane, write)) = self.writing(id) else { return };
         let deadline = write.deadline;
+        let disabled = self.peer(lane.connection).is_none_or(|peer| peer.endpoint.is_none());
+        if !disabled && !self.affords_or_tells(lane, Purpose::Invalidation, 0, now) {
+            return self.conclude_write(id, Some("budget"), now);
+        }
         match self.admit(lane, deadline, waited, now) {
             Entry::Send(attempt) => match self.set_of(id).map(|set| set.how) {
                 Some(SetHow::Exact) => self.send_set_fill(id, attempt, now),
@@ -156,15 +164,23 @@ impl Engine {
             MutatePhase::Ending => Mark::Remove { token: mutate.token.clone() },
         });
         let keys = self.targets_in(id, |state| state == KeyState::Open);
+        let mut outstanding = 0;
         for key in &keys {
+            // More than one request's worth of them may be more than there is left. What is not sent is pending.
+            if !self.affords_or_tells(lane, Purpose::Invalidation, key.len() + DROP_BYTES, now) {
+                break;
+            }
             self.enqueue_drop(lane, attempt, id, DropRole::Write, key, depth, mark.clone());
+            outstanding += 1;
         }
-        let outstanding = keys.len();
         if let Some(write) = self.ops.get_mut(&id).and_then(Op::write_mut) {
             write.step = WriteStep::Dropping;
             write.outstanding = outstanding;
         }
         self.set_due(id, Some(deadline));
+        if outstanding == 0 {
+            self.conclude_write(id, Some("budget"), now);
+        }
     }
 
     pub(super) fn target_settled(&mut self, drop: &Drop, state: KeyState, marked: bool, now: Timestamp) {
@@ -212,13 +228,15 @@ impl Engine {
             return self.answer_write(id, InvalidationState::Applied, false, &[]);
         }
         let state = if refused.is_empty() { InvalidationState::Pending } else { InvalidationState::Refused };
+        // A request that has nothing left to spend does not send it again: whoever comes next may at once.
+        let retry = if self.affords(lane, Purpose::Any, 0) { RETRY } else { Millis::ZERO };
         if let Some(peer) = self.peer_mut(lane.connection) {
             match state {
                 InvalidationState::Pending => peer.stats.invalidations_pending += 1,
                 _ => peer.stats.invalidations_refused += 1,
             }
             for key in &pending {
-                peer.journal.postpone(key, now, RETRY);
+                peer.journal.postpone(key, now, retry);
             }
         }
         if !pending.is_empty() {

@@ -12,9 +12,21 @@ pub(crate) struct Command {
     head: String,
     tail: Option<String>,
     introduces: Option<Script>,
+    /// The driver holds it: so many bytes.
+    held: Option<usize>,
 }
 
 impl Command {
+    /// One that the driver holds.
+    pub(crate) fn of_driver(size: usize) -> Self {
+        Self { head: String::new(), tail: None, introduces: None, held: Some(size) }
+    }
+
+    /// Whether the driver holds it.
+    pub(crate) const fn is_of_driver(&self) -> bool {
+        self.held.is_some()
+    }
+
     /// A script, by its hash or (the first time on a connection) by its text.
     pub(crate) fn script<'a>(
         script: Script,
@@ -27,7 +39,7 @@ impl Command {
             writer.text(arg);
         }
         writer.0.push(']');
-        Self { head: writer.0, tail: None, introduces: how.introduces(script) }
+        Self { head: writer.0, tail: None, introduces: how.introduces(script), held: None }
     }
 
     /// The same with a value, which the driver holds, between `before` and `after`.
@@ -49,7 +61,7 @@ impl Command {
             write_json(&mut writer.0, arg);
         }
         writer.0.push(']');
-        Self { head, tail: Some(writer.0), introduces: how.introduces(script) }
+        Self { head, tail: Some(writer.0), introduces: how.introduces(script), held: None }
     }
 
     /// A plain command.
@@ -59,7 +71,7 @@ impl Command {
             writer.text(part);
         }
         writer.0.push(']');
-        Self { head: writer.0, tail: None, introduces: None }
+        Self { head: writer.0, tail: None, introduces: None, held: None }
     }
 
     fn open<'a>(
@@ -103,7 +115,7 @@ impl Command {
 
     /// Bytes, without the value.
     pub(crate) fn len(&self) -> usize {
-        self.head.len() + self.tail.as_ref().map_or(0, String::len)
+        self.head.len() + self.tail.as_ref().map_or(0, String::len) + self.held.unwrap_or(0)
     }
 }
 

@@ -33,6 +33,10 @@ pub enum Reply {
     Array(Vec<Reply>),
     /// The command failed.
     Error(CommandError),
+    /// Of a command whose reply is not read here: any JSON value, by its place.
+    Opaque(Range<usize>),
+    /// Of such a command: it failed, and the place of the message's literal.
+    Message(CommandError, Range<usize>),
 }
 
 /// How a command failed, by the word that Redis' message begins with. The message itself is not kept: it may repeat what
@@ -162,6 +166,18 @@ impl From<Expect> for ReplyError {
 /// # Errors
 /// When it is anything else. Nothing of it is used then.
 pub fn parse(body: &[u8], expected: usize) -> Result<Vec<Reply>, ReplyError> {
+    parse_with(body, expected, |_| false)
+}
+
+/// The same, where the replies to some commands are not to be read: `opaque` tells which.
+///
+/// # Errors
+/// As `parse`.
+pub fn parse_with(
+    body: &[u8],
+    expected: usize,
+    opaque: impl Fn(usize) -> bool,
+) -> Result<Vec<Reply>, ReplyError> {
     let mut lexer = SliceLexer::new(body);
     let replies = lexer.exactly_one(SliceLexer::ws_peek, |next, lexer| match next {
         b'[' => {
@@ -170,12 +186,12 @@ pub fn parse(body: &[u8], expected: usize) -> Result<Vec<Reply>, ReplyError> {
                 if replies.len() >= expected {
                     return Err(ReplyError::Count { expected, got: replies.len() + 1 });
                 }
-                replies.push(slot(body, next, lexer)?);
+                replies.push(slot(body, next, lexer, opaque(replies.len()))?);
                 Ok(())
             })?;
             Ok(replies)
         }
-        b'{' => match slot(body, next, lexer)? {
+        b'{' => match slot(body, next, lexer, false)? {
             Reply::Error(error) => Err(ReplyError::Rejected(error)),
             _ => Err(ReplyError::Syntax("an array of replies")),
         },
@@ -196,7 +212,7 @@ pub fn error_of(body: &[u8]) -> Option<CommandError> {
     }
 }
 
-fn slot(body: &[u8], next: u8, lexer: &mut SliceLexer<'_>) -> Result<Reply, ReplyError> {
+fn slot(body: &[u8], next: u8, lexer: &mut SliceLexer<'_>, opaque: bool) -> Result<Reply, ReplyError> {
     const SHAPE: ReplyError = ReplyError::Syntax("{\"result\": ...} or {\"error\": \"...\"}");
     if next != b'{' {
         return Err(SHAPE);
@@ -210,10 +226,17 @@ fn slot(body: &[u8], next: u8, lexer: &mut SliceLexer<'_>) -> Result<Reply, Repl
         lexer.expect(SliceLexer::ws_peek, b':').ok_or(SHAPE)?;
         let next = lexer.ws_peek().ok_or(SHAPE)?;
         reply = Some(match (name.as_ref(), next) {
+            ("result", next) if opaque => Reply::Opaque(skip(body, next, lexer)?),
             ("result", next) => value(body, next, lexer, 0)?,
             ("error", b'"') => {
+                let start = body.len() - lexer.as_slice().len();
                 let message = lexer.discarded().str_string().map_err(|_| ReplyError::Syntax("a text"))?;
-                Reply::Error(CommandError::of(&message))
+                let error = CommandError::of(&message);
+                if opaque {
+                    Reply::Message(error, start..body.len() - lexer.as_slice().len())
+                } else {
+                    Reply::Error(error)
+                }
             }
             _ => return Err(SHAPE),
         });
@@ -248,6 +271,44 @@ fn value(body: &[u8], next: u8, lexer: &mut SliceLexer<'_>, depth: usize) -> Res
             Ok(Reply::Array(items))
         }
         _ => Err(ReplyError::Syntax("null, an integer, a text or an array")),
+    }
+}
+
+/// Passes over any value: as far as its brackets and texts tell, since whoever reads it checks the rest. Without recursion:
+/// it may be nested as deep as the body is long.
+fn skip(body: &[u8], next: u8, lexer: &mut SliceLexer<'_>) -> Result<Range<usize>, ReplyError> {
+    const VALUE: ReplyError = ReplyError::Syntax("a value");
+    let place = |lexer: &SliceLexer<'_>| body.len() - lexer.as_slice().len();
+    let start = place(lexer);
+    let (mut depth, mut next) = (0_usize, next);
+    loop {
+        match next {
+            b'"' => lexer.discarded().str_ignore().map_err(|_| VALUE)?,
+            b'[' | b'{' => {
+                depth += 1;
+                lexer.take_next();
+            }
+            b']' | b'}' if depth > 0 => {
+                depth -= 1;
+                lexer.take_next();
+            }
+            b',' | b':' if depth > 0 => {
+                lexer.take_next();
+            }
+            b'-' | b'+' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'E' => {
+                while lexer
+                    .peek_next()
+                    .is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.'))
+                {
+                    lexer.take_next();
+                }
+            }
+            _ => return Err(VALUE),
+        }
+        if depth == 0 {
+            return Ok(start..place(lexer));
+        }
+        next = lexer.ws_peek().ok_or(VALUE)?;
     }
 }
 

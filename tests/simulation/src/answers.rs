@@ -22,8 +22,11 @@ impl World {
         value: Option<usize>,
         kept: bool,
     ) {
-        let Some(Kind::Read { reader, .. }) = self.kind_mut(number, id) else { return };
-        let reader = reader.clone();
+        let Some(Kind::Read { reader, group, .. }) = self.kind_mut(number, id) else { return };
+        let (reader, group) = (reader.clone(), *group);
+        if let Some(group) = group {
+            self.member_answered(group, id);
+        }
         let value_read = value.and_then(|value| self.values.get(value));
         if let Some(value) = value_read
             && let Some(request) = self.requests.get_mut(number)
@@ -54,6 +57,9 @@ impl World {
                 (_, _, Some(true)) => "shared stored",
                 _ => "shared computed before the callback",
             });
+        }
+        if served.reason == Some(Bypass::Budget) {
+            coverage.count("served over the budget");
         }
         if served.reason == Some(Bypass::PendingInvalidation) {
             coverage.count("read covered by a pending invalidation");
@@ -171,7 +177,12 @@ impl World {
                 }
                 isolate.attempt = Some(host + attempt);
             }
-            EventKind::Connection { to: StateName::Ready | StateName::Down, .. } => isolate.attempt = None,
+            EventKind::Connection { to: StateName::Ready | StateName::Down, message, .. } => {
+                isolate.attempt = None;
+                if message.is_some_and(|message| message.contains("slow")) {
+                    coverage.count("down by slow answers");
+                }
+            }
             EventKind::Fill { stored: true, .. } => coverage.count("fill stored"),
             EventKind::Fill { reason: Some("overtaken"), .. } => coverage.count("fill overtaken"),
             EventKind::Fill { reason: Some("marked"), .. } => coverage.count("fill marked"),
@@ -194,6 +205,9 @@ impl World {
                 isolate.refused |= state == InvalidationState::Refused;
             }
             EventKind::Invalidation { state: InvalidationState::Refused, .. } => isolate.refused = true,
+            EventKind::Invalidation { reason: Some("budget"), .. } => {
+                coverage.count("invalidation over the budget");
+            }
             _ => {}
         }
     }

@@ -21,6 +21,10 @@ impl World {
     }
 
     pub(crate) fn start_callback(&mut self, number: usize, id: OpId, stale: bool) {
+        if let Some(Kind::Read { group: Some(group), .. }) = self.kind_mut(number, id) {
+            let group = *group;
+            return self.member_missing(group, id);
+        }
         let drags = self.drags();
         let chance = self.plan.chance.clone();
         let hangs = self.rng.percent(chance.callback_hangs) && !self.healed;

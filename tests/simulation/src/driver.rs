@@ -226,8 +226,19 @@ impl World {
                     self.queue.after(wait, Event::ReadSource(number, op));
                 }
             }
-            Effect::Throw(op) => self.settle(number, op, "throws"),
+            Effect::Throw(op) => {
+                if let Some(Kind::Read { group: Some(group), .. }) = self.kind_mut(number, op) {
+                    let group = *group;
+                    self.member_answered(group, op);
+                }
+                self.settle(number, op, "throws");
+            }
             Effect::TimeOut(op, hard) => self.timed_out(number, op, hard),
+            Effect::Replied { op, place, .. } => {
+                let reply = self.body.get(place).map(String::from);
+                self.replied(number, op, reply);
+            }
+            Effect::RawFailed { op, error } => self.raw_failed(number, op, &error),
             Effect::Applied { op, stored } => self.applied(number, op, stored),
             Effect::NotApplied { op, state, .. } => self.not_applied(number, index, op, state),
             Effect::Mutated { op, state, marked, .. } => {

@@ -57,6 +57,7 @@ impl World {
                 problems.push(format!("P6: i{index} still has {journal} invalidations to send"));
             }
         }
+        problems.extend(self.raws.problems());
         for problem in problems {
             self.violation(problem);
         }

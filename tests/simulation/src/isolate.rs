@@ -89,6 +89,8 @@ pub struct Isolate {
     /// What it holds, by namespace and key: the core's number and name, and the value. Of instances that have failed as well:
     /// the next one must know that it is nothing of its own.
     pub held: HashMap<(&'static str, &'static str), InL1>,
+    /// Its instance is not the first.
+    pub trapped: bool,
 }
 
 impl Isolate {
@@ -108,6 +110,7 @@ impl Isolate {
             kept: HashMap::new(),
             refused: false,
             held: HashMap::new(),
+            trapped: false,
         })
     }
 
@@ -119,6 +122,7 @@ impl Isolate {
         self.cache = cache;
         self.link = link;
         self.attempt = None;
+        self.trapped = true;
         self.promises.clear();
         for (name, record) in &self.kept {
             if !self.engine.restore(self.link, name, record, host) {

@@ -29,6 +29,9 @@ pub struct Plan {
     pub journal: usize,
     /// Chances in a hundred.
     pub chance: Chance,
+    /// Chances in a hundred that a request also asks for many keys, or sends a raw command.
+    pub many: u64,
+    pub raw: u64,
     /// Whether a runtime tells those who wait that a promise's owner has ended.
     pub tells_of_lost: bool,
     /// Whether callers wait for callbacks only so long, and callbacks look at stale values.
@@ -115,8 +118,25 @@ impl Plan {
             narrow,
             journal: rng.pick(&[4096, 4096, 2, 1]).unwrap_or(4096),
             chance,
+            many: 0,
+            raw: 0,
             tells_of_lost: rng.percent(50),
             patience: false,
+        }
+    }
+
+    /// What came later, by chance of its own: the seeds keep their meaning.
+    pub fn extend(&mut self, more: &mut Rng) {
+        if more.percent(50) {
+            return;
+        }
+        self.many = more.pick(&[0, 30, 60]).unwrap_or(0);
+        self.raw = more.pick(&[0, 30]).unwrap_or(0);
+        if more.percent(40) {
+            self.config.subrequests = more.pick(&[3, 4, 6]).unwrap_or(40);
+        }
+        if more.percent(40) {
+            self.config.connections = more.pick(&[1, 1, 2]).unwrap_or(4);
         }
     }
 }

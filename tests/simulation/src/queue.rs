@@ -24,6 +24,12 @@ pub enum Event {
     ReadSource(usize, OpId),
     /// The callback of a read ends.
     EndCallback(usize, OpId),
+    /// It is known of all keys of a call whether they are missing.
+    AskMany(usize),
+    /// The callback for many keys reads their data.
+    LoadMany(usize),
+    /// It ends.
+    EndMany(usize),
     /// The callback of a mutate changes the source.
     WriteSource(usize, OpId),
     /// The callback of a mutate ends.

@@ -29,8 +29,10 @@ impl World {
         match step {
             Step::Pause(wait) => return self.queue.after(wait, Event::Step(request)),
             Step::Read { space, key, tags, freshness, load } => {
-                self.begin_read(request, space, key, tags, freshness, load);
+                self.begin_read(request, space, key, tags, freshness, load, None);
             }
+            Step::Many { space, tags } => self.begin_many(request, space, &tags),
+            Step::Raw => self.begin_raw(request),
             Step::Invalidate(aim) => self.begin_end(request, aim, false),
             Step::Expire(aim) => self.begin_end(request, aim, true),
             Step::Set { space, key, tags } => self.begin_set(request, space, key, tags),
@@ -65,6 +67,7 @@ impl World {
         }
     }
 
+    #[allow(clippy::too_many_arguments, reason = "a read has so many")]
     pub(crate) fn begin_read(
         &mut self,
         number: usize,
@@ -73,6 +76,7 @@ impl World {
         tags: Vec<&'static str>,
         freshness: Freshness,
         load: bool,
+        group: Option<usize>,
     ) {
         let (asked, own, negative) = (self.asks(), self.life(), self.negative());
         let Some(request) = self.requests.get(number) else { return };
@@ -126,20 +130,22 @@ impl World {
             freshness,
             load,
             l1: true,
+            many: group.is_some(),
             anchored: request.anchored,
         };
         let Some(id) = isolate.engine.begin_read(call, host) else {
             return self.violation(String::from("no room for a read"));
         };
         let chance = &self.plan.chance;
-        let late = if self.rng.percent(chance.late_tags) {
+        let late = if group.is_none() && self.rng.percent(chance.late_tags) {
             if self.plan.narrow { Vec::from(["s"]) } else { self.rng.some(visit::TAGS, 60) }
         } else {
             Vec::new()
         };
         let late: Vec<&'static str> = late.into_iter().filter(|tag| !tags.contains(tag)).collect();
         let (value, stash, awaiting, began, shown) = (None, None, false, false, false);
-        let kind = Kind::Read { reader, value, stash, late, awaiting, began, shown, hard: waits.hard };
+        let hard = waits.hard;
+        let kind = Kind::Read { reader, value, stash, late, awaiting, began, shown, hard, group };
         self.add_op(number, id, kind);
     }
 

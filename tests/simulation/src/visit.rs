@@ -3,7 +3,7 @@
 use leeward::core::{BatchId, Freshness, Millis, OpId, RequestId, SharedId};
 
 use crate::oracle::{Aim, Reader};
-use crate::plan::Micros;
+use crate::plan::{Micros, Plan};
 use crate::rng::Rng;
 use crate::values::Moment;
 
@@ -19,6 +19,10 @@ pub const TAGS: &[&str] = &["s", "t"];
 pub enum Step {
     /// Reads; whether it has a callback.
     Read { space: &'static str, key: &'static str, tags: Vec<&'static str>, freshness: Freshness, load: bool },
+    /// Reads all keys of a namespace by one call.
+    Many { space: &'static str, tags: Vec<&'static str> },
+    /// Sends a command of its own.
+    Raw,
     /// Ends what is stored.
     Invalidate(Aim),
     /// Makes it stale.
@@ -65,6 +69,18 @@ pub fn steps(rng: &mut Rng, narrow: bool) -> Vec<Step> {
         }
     }
     steps
+}
+
+/// Puts calls for many keys and raw commands among the steps of a request.
+pub fn add_more(steps: &mut Vec<Step>, more: &mut Rng, plan: &Plan) {
+    for (chance, raw) in [(plan.many, false), (plan.raw, true), (plan.raw, true)] {
+        if more.percent(chance) {
+            let space = if plan.narrow || more.percent(75) { "" } else { "n" };
+            let step = if raw { Step::Raw } else { Step::Many { space, tags: more.some(TAGS, 20) } };
+            let at = usize::try_from(more.below(steps.len() as u64 + 1)).unwrap_or(0);
+            steps.insert(at, step);
+        }
+    }
 }
 
 /// Reads of one key, and invalidations that end it.
@@ -135,7 +151,11 @@ pub enum Kind {
         shown: bool,
         /// How long its caller waits for the callback.
         hard: Option<Millis>,
+        /// The call for many keys that it belongs to.
+        group: Option<usize>,
     },
+    /// A raw command, and its name.
+    Raw { name: String, command: String },
     /// An invalidation or an expiry, with its rule's number.
     End { rule: usize },
     /// A `set`.
@@ -206,6 +226,8 @@ pub struct Message {
     pub answer: Option<(Moment, String)>,
     /// The client has given up.
     pub aborted: bool,
+    /// The client has its answer, or knows that there is none.
+    pub over: bool,
     /// It has been executed at least once.
     pub executed: bool,
 }

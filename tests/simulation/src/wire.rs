@@ -13,12 +13,15 @@ use leeward::core::{BatchId, BodyPart, ErrorKind};
 impl World {
     pub(crate) fn send(&mut self, number: usize, index: usize, batch: BatchId) {
         let Some(parts) = self.isolates.get_mut(index).and_then(|isolate| isolate.engine.seal(batch)) else {
+            self.verdict.coverage.count("batch waited for a connection");
             return;
         };
+        self.spend(number, index);
         let mut body = String::new();
         for part in parts {
             match part {
                 BodyPart::Text(text) => body.push_str(&text),
+                BodyPart::Command(op) => body.push_str(&self.command_of(number, op)),
                 BodyPart::Value(op) => match self.value_of(number, op) {
                     Some(value) => body.push_str(&format!("\"{value}\"")),
                     None => {
@@ -28,6 +31,7 @@ impl World {
                 },
             }
         }
+        self.raws.sent(&body);
         let message = self.messages.len();
         self.trace.say(self.queue.now(), self.moment, || {
             format!("r{number} sends m{message}: {}", shortened(&body))
@@ -41,6 +45,7 @@ impl World {
             body,
             answer: None,
             aborted: false,
+            over: false,
             executed: false,
         });
         let chance = self.plan.chance.clone();
@@ -98,6 +103,7 @@ impl World {
         self.redis.set_time(now);
         let reply = self.redis.pipeline(&message.body);
         message.executed = true;
+        self.raws.executed(&message.body);
         self.marks.executed(&message.body, &self.redis, now / 1000);
         let missing = self
             .marks
@@ -120,6 +126,7 @@ impl World {
         let Some(message) = self.messages.get_mut(number) else { return };
         let Some((executed, answer)) = message.answer.take() else { return };
         let (request, batch) = (message.request, message.batch);
+        message.over = true;
         if message.aborted || !self.alive(request) {
             return;
         }
@@ -175,8 +182,9 @@ impl World {
     }
 
     pub(crate) fn break_off(&mut self, number: usize) {
-        let Some(message) = self.messages.get(number) else { return };
+        let Some(message) = self.messages.get_mut(number) else { return };
         let (request, batch) = (message.request, message.batch);
+        message.over = true;
         if message.aborted || !self.alive(request) {
             return;
         }

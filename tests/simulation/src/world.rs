@@ -6,11 +6,13 @@ use leeward_redis_model::{Model, Snapshot};
 use crate::coverage::Coverage;
 use crate::isolate::{Clock, EPOCH, Isolate};
 use crate::lives::Leases;
+use crate::many::Group;
 use crate::marks::Marks;
 use crate::mutants::LuaMutant;
 use crate::oracle::Oracle;
 use crate::plan::{MS, Plan};
 use crate::queue::{Event, Queue};
+use crate::raw::Raws;
 use crate::rng::Rng;
 use crate::trace::Trace;
 use crate::values::{Moment, Values};
@@ -42,7 +44,9 @@ pub struct World {
     pub(crate) tastes: Rng,
     /// How often, of a hundred, a stored value will not do.
     pub(crate) picky: u64,
-    /// For what the plan's `renew` brings in, so that the others mean what they meant.
+    /// For what the plan's `extend` brings in, and for what its `renew` does: so that all else means what it meant.
+    pub(crate) crowd: Rng,
+    /// See `crowd`.
     pub(crate) more: Rng,
     /// The same for `patience`.
     pub(crate) extra: Rng,
@@ -59,6 +63,8 @@ pub struct World {
     pub(crate) values: Values,
     pub(crate) oracle: Oracle,
     pub(crate) marks: Marks,
+    pub(crate) groups: Vec<Group>,
+    pub(crate) raws: Raws,
     pub(crate) leases: Leases,
     /// What Redis held a while ago, in schedules in which it may come back.
     pub(crate) older: Option<Snapshot>,
@@ -86,6 +92,8 @@ pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
     let mut tastes = Rng::new(!seed);
     let mut plan = Plan::of(&mut rng);
     plan.hold(&mut Rng::new(seed ^ HOLDS));
+    let mut crowd = Rng::new(seed ^ 0x6d61_6e79_5f61_6e64);
+    plan.extend(&mut crowd);
     let mut more = Rng::new(seed ^ 0x72_65_6e_65_77);
     plan.renew(&mut more);
     let mut extra = Rng::new(seed ^ 0x7061_7469_656e_6365);
@@ -106,6 +114,7 @@ pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
     oracle.tick(0);
     let mut world = World {
         rng,
+        crowd,
         picky: if tastes.percent(30) { 15 } else { 0 },
         tastes,
         more,
@@ -123,6 +132,8 @@ pub fn run(seed: u64, scripts: &[LuaMutant], traced: bool) -> Verdict {
         values: Values::default(),
         oracle,
         marks: Marks::default(),
+        groups: Vec::new(),
+        raws: Raws::default(),
         leases: Leases::default(),
         older: None,
         rolled_back: false,
@@ -155,7 +166,8 @@ impl World {
             let at = self.rng.below(self.plan.span);
             let number = self.requests.len();
             let isolate = usize::try_from(self.rng.below(self.plan.isolates as u64)).unwrap_or(0);
-            let steps = visit::steps(&mut self.rng, self.plan.narrow);
+            let mut steps = visit::steps(&mut self.rng, self.plan.narrow);
+            visit::add_more(&mut steps, &mut self.crowd, &self.plan);
             let anchored = self.rng.percent(92);
             self.add_request(n, isolate, anchored, steps);
             self.queue.after(at, Event::Arrive(number));
@@ -168,7 +180,11 @@ impl World {
         let healed = self.plan.span + 12_000 * MS;
         self.queue.after(healed, Event::Heal);
         // Who comes when all is well again, and sees what is left of it; and once more, much later.
-        for wait in [1_000, 70_000] {
+        // Those who may spend little come more often.
+        let little = self.plan.config.subrequests < 10;
+        let waits: &[u64] =
+            if little { &[1_000, 2_000, 3_000, 4_000, 70_000, 71_000] } else { &[1_000, 70_000] };
+        for wait in waits {
             for isolate in 0..self.plan.isolates {
                 let mut steps = Vec::new();
                 for space in visit::SPACES {
@@ -211,6 +227,9 @@ impl World {
             Event::Lost(request, op, promise) => self.wake(request, op, promise, false),
             Event::ReadSource(request, op) => self.read_source(request, op),
             Event::EndCallback(request, op) => self.end_callback(request, op),
+            Event::AskMany(group) => self.ask_many(group),
+            Event::LoadMany(group) => self.load_many(group),
+            Event::EndMany(group) => self.end_many(group),
             Event::WriteSource(request, op) => self.write_source(request, op),
             Event::EndMutate(request, op) => self.end_mutate(request, op),
             Event::Execute(message, answered) => self.execute(message, answered),

@@ -10,7 +10,8 @@ use leeward_redis_model::Model;
 use crate::core::{
     Adapted, BatchId, BodyPart, CacheConfig, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Endpoint,
     Engine, ErrorKind, Event, EventKind, Freshness, Gone, Header, InvalidationState, Kept, Millis, OpId,
-    ReadCall, RequestId, Served, SharedId, Source, Targets, ValueKind, Waits, WriteCall, WriteKind,
+    RawCall, RawError, ReadCall, RequestId, Served, SharedId, Source, Targets, ValueKind, Waits, WriteCall,
+    WriteKind,
 };
 
 /// The value that every callback gives, encoded.
@@ -57,6 +58,14 @@ pub(super) struct World {
     pub(super) offered: Vec<(OpId, Kept)>,
     /// What `Encode` is answered with.
     pub(super) encodable: bool,
+    /// What raw commands were answered, and why some were not.
+    pub(super) replied: HashMap<OpId, String>,
+    pub(super) raw_failed: HashMap<OpId, RawError>,
+    raw: HashMap<OpId, String>,
+    /// The reply that is being handled.
+    body: String,
+    /// A turn is under way: what is begun is not sent yet.
+    turn: bool,
     pub(super) decoding: Decoding,
     /// What the driver is decoding.
     pub(super) undecoded: Vec<(OpId, Source)>,
@@ -113,6 +122,11 @@ impl World {
             aborted: Vec::new(),
             offered: Vec::new(),
             encodable: true,
+            replied: HashMap::new(),
+            raw_failed: HashMap::new(),
+            raw: HashMap::new(),
+            body: String::new(),
+            turn: false,
             decoding: Decoding::AtOnce,
             undecoded: Vec::new(),
             compressing: Vec::new(),
@@ -157,6 +171,7 @@ impl World {
             freshness: Freshness::Normal,
             load: true,
             l1: true,
+            many: false,
             anchored: self.anchored,
         }
     }
@@ -197,6 +212,46 @@ impl World {
         self.owners.insert(op, call.request);
         self.drain(call.request);
         op
+    }
+
+    /// A raw command.
+    pub(super) fn raw(&mut self, request: u32, words: &[&str]) -> OpId {
+        let command = std::format!("[\"{}\"]", words.join("\",\""));
+        let request = RequestId(request);
+        let (cache, connection, anchored) = (self.cache, self.link, self.anchored);
+        let call = RawCall { request, cache, connection, anchored, size: command.len() };
+        let op = self.engine.begin_raw(call, self.now).expect("room");
+        self.raw.insert(op, command);
+        self.owners.insert(op, request);
+        self.drain(request);
+        op
+    }
+
+    /// What is begun in it by one request is one turn.
+    pub(super) fn turn<T>(&mut self, request: u32, begin: impl FnOnce(&mut Self) -> T) -> T {
+        self.turn = true;
+        let begun = begin(self);
+        self.turn = false;
+        self.drain(RequestId(request));
+        begun
+    }
+
+    /// The callbacks of these operations end in one turn; `false`: without a value.
+    pub(super) fn callbacks_of(&mut self, request: u32, ops: &[(OpId, bool)]) {
+        self.turn(request, |world| {
+            for (op, ok) in ops {
+                world.running.retain(|running| running != op);
+                let some = CallbackEnd::Ok {
+                    life: Adapted::default(),
+                    skip: false,
+                    none: false,
+                    not_modified: false,
+                    tags: Vec::new(),
+                };
+                let end = if *ok { some } else { CallbackEnd::Nothing };
+                assert!(world.engine.callback(*op, end, world.now), "{op:?} is known");
+            }
+        });
     }
 
     /// The callback of an operation awaits the versions of tags.
@@ -262,9 +317,16 @@ impl World {
     /// Redis answers all that is on the wire.
     pub(super) fn answer(&mut self) {
         for (batch, request, body) in core::mem::take(&mut self.wire) {
-            let reply = self.execute(&body);
-            self.engine.reply(batch, 200, reply.as_bytes(), self.now);
+            self.body = self.execute(&body);
+            self.engine.reply(batch, 200, self.body.as_bytes(), self.now);
             self.drain(request);
+        }
+    }
+
+    /// The same, until nothing more is sent.
+    pub(super) fn answer_all(&mut self) {
+        while !self.wire.is_empty() {
+            self.answer();
         }
     }
 
@@ -288,6 +350,7 @@ impl World {
     /// What is on the wire is answered so.
     pub(super) fn answer_with(&mut self, status: u16, body: &str) {
         for (batch, request, _) in core::mem::take(&mut self.wire) {
+            self.body = String::from(body);
             self.engine.reply(batch, status, body.as_bytes(), self.now);
             self.drain(request);
         }
@@ -352,6 +415,9 @@ impl World {
     }
 
     fn drain(&mut self, request: RequestId) {
+        if self.turn {
+            return;
+        }
         let mut flushes = Vec::new();
         while let Some(effect) = self.engine.poll(request) {
             match effect {
@@ -416,6 +482,13 @@ impl World {
                     self.stashed.push(op);
                 }
                 Effect::Throw(op) => self.thrown.push(op),
+                Effect::Replied { op, place, .. } => {
+                    let reply = self.body.get(place).expect("lies in the body");
+                    self.replied.insert(op, String::from(reply));
+                }
+                Effect::RawFailed { op, error } => {
+                    self.raw_failed.insert(op, error);
+                }
                 Effect::Mutated { op, state, marked, .. } => {
                     self.mutated.insert(op, (state, marked));
                 }
@@ -435,6 +508,7 @@ impl World {
                 .map(|part| match part {
                     BodyPart::Text(text) => text,
                     BodyPart::Value(_) => String::from("\"{}\""),
+                    BodyPart::Command(op) => self.raw[&op].clone(),
                 })
                 .collect();
             self.requests += 1;

@@ -273,7 +273,7 @@ fn thousands_of_keys_are_invalidated_at_once_and_the_cache_goes_on() {
     let keys: std::vec::Vec<std::string::String> = (0..5_000).map(|n| std::format!("k{n}")).collect();
     let keys: std::vec::Vec<&str> = keys.iter().map(std::string::String::as_str).collect();
     let op = world.invalidate(2, &keys);
-    world.answer();
+    world.answer_all();
     assert!(world.applied.contains_key(&op));
     // More than the journal has room for: it has become one fence of everything, which ends "k", too.
     let miss = world.read(3, "k");
