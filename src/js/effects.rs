@@ -191,6 +191,7 @@ impl Core {
 
     /// Whether the value was stored, so that it is looked at whether it will do for the caller.
     #[wasm_bindgen(js_name = fromRedis)]
+    #[allow(clippy::wrong_self_convention, reason = "it is no conversion")]
     pub fn from_redis(&self) -> bool {
         matches!(self.source(), Some(Source::Reply { .. } | Source::Shared(_, Origin::Redis)))
     }

@@ -155,6 +155,10 @@ impl World {
         if asked != Some(hard) || early && !odd {
             self.violation(format!("r{number} {id:?} is told after {hard} that its callback is late"));
         }
+        if let Some(Kind::Read { group: Some(group), .. }) = self.kind_mut(number, id) {
+            let group = *group;
+            self.member_answered(group, id);
+        }
         self.settle(number, id, "times out");
     }
 }

@@ -100,7 +100,8 @@ impl World {
             life: patience::adapted(own, life),
             negative: negative.map(|negative| patience::adapted(negative, Adapted { ttl: None, ..life })),
         };
-        let held = isolate.held.get(&(space, key)).copied();
+        // A call for many asks Redis.
+        let held = isolate.held.get(&(space, key)).copied().filter(|_| group.is_none());
         if let Some((held, value)) = held {
             match isolate.engine.held_for(isolate.cache, isolate.link, held, space, &tags, freshness, host) {
                 Held::Serve(age) => return self.serve_held(number, reader, value, age),
