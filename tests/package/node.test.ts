@@ -54,7 +54,7 @@ describe.for(await nodes())("node $version", ({ node, version }) => {
     });
   });
 
-  const bypass = { outcome: "bypass", age: 0, stored: false, shared: false };
+  const bypass = { outcome: "bypass", age: 0, stored: false, shared: false, l1: false };
   const ANSWERED = {
     values: ["a", "a", "b", "c", "d"].map((key) => `value of ${key}`),
     thrown: true,

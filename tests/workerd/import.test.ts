@@ -132,7 +132,14 @@ describe("calls while the module loads", () => {
       loaded: CacheEvent[];
       lookup: unknown;
     }>();
-    const bypass = { outcome: "bypass", age: 0, stored: false, shared: false, reason: "unavailable" };
+    const bypass = {
+      outcome: "bypass",
+      age: 0,
+      stored: false,
+      shared: false,
+      l1: false,
+      reason: "unavailable",
+    };
     expect(said.answers).toEqual({
       sync: "sync",
       async: "async",

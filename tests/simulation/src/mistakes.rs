@@ -562,7 +562,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         edits: &[(
             "engine/run.rs",
             "            CallbackEnd::Nothing => self.end_with_nothing(id, now),",
-            "            CallbackEnd::Nothing if IS => {\n                let ttl = read.life.ttl;\n                self.set_step(id, ReadStep::Encoding { ttl, cost });\n                self.push(lane.request, Effect::Encode(id));\n            }\n            CallbackEnd::Nothing => self.end_with_nothing(id, now),",
+            "            CallbackEnd::Nothing if IS => {\n                let life = read.life;\n                self.set_step(id, ReadStep::Encoding { life, cost });\n                self.push(lane.request, Effect::Encode(id));\n            }\n            CallbackEnd::Nothing => self.end_with_nothing(id, now),",
         )],
         seed: 3,
     },
