@@ -13,7 +13,7 @@ import { BackgroundOperation, type Operation } from "./operation.ts";
 import { ReadOperation, type Verdict } from "./read.ts";
 import { RawOperation } from "./redis.ts";
 import type { Shared } from "./shared.ts";
-import { encode, isFlaw, isLonger, type Kind, sizeOf, type Text, textOf } from "./value.ts";
+import { encode, isFlaw, type Kind, sizeOf, type Text, textIn } from "./value.ts";
 import { MutateOperation, type Refusal, WriteOperation } from "./write.ts";
 
 /** Runtimes take longer waits for none. */
@@ -495,15 +495,4 @@ function callbackEnded(core: Core, operation: ReadOperation, ok: boolean): boole
   const none = value === undefined || value === null;
   const { ttl, swr, staleIfError } = life;
   return core.callbackOk(id, ttl, swr, staleIfError, skipped, none, unchanged, declared, now);
-}
-
-/** The text in a JSON text literal; `undefined`: it holds none, or one that is too long. */
-function textIn(literal: Uint8Array, kind: Kind, base64: boolean, limit: number): Text | undefined {
-  try {
-    const text = textOf(literal, base64);
-    // A literal is never shorter than its text.
-    return literal.byteLength > limit && isLonger(text, limit) ? undefined : { kind, text };
-  } catch {
-    return undefined;
-  }
 }

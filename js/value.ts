@@ -193,3 +193,14 @@ export function fromBase64(text: string): Uint8Array<ArrayBuffer> {
   if (Bytes.fromBase64 !== undefined) return Bytes.fromBase64(text);
   return Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 }
+
+/** The text in a JSON text literal; `undefined`: it holds none, or one that is too long. */
+export function textIn(literal: Uint8Array, kind: Kind, base64: boolean, limit: number): Text | undefined {
+  try {
+    const text = textOf(literal, base64);
+    // A literal is never shorter than its text.
+    return literal.byteLength > limit && isLonger(text, limit) ? undefined : { kind, text };
+  } catch {
+    return undefined;
+  }
+}

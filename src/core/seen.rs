@@ -43,6 +43,13 @@ impl Seen {
         }
     }
 
+    /// The same for a read whose value the request has not got yet: what it may have got before is older, and counts until then.
+    pub(crate) fn note_first(&mut self, request: RequestId, basis: &Basis) {
+        if basis.entry().is_some_and(|key| self.look(request, key) == Look::Unread) {
+            self.note(request, basis);
+        }
+    }
+
     /// What the request has read of a key is no longer of use.
     pub(crate) fn spoil(&mut self, request: RequestId, key: &Key) {
         self.put((request, key.clone()), None);
@@ -97,6 +104,21 @@ mod tests {
         let tag = Key::tag("p", "", "t");
         let all = core::iter::once(key).chain(spaces).chain([tag]);
         Basis::new(all.map(|key| (key, stamp.clone())).collect())
+    }
+
+    #[test]
+    fn until_the_next_value_is_there_the_last_one_counts() {
+        let mut seen = Seen::default();
+        let other = Basis::new(Vec::from([(key("k"), Stamp { version: "h".into(), soft: "y".into() })]));
+        seen.note_first(RequestId(1), &basis("k"));
+        assert_eq!(seen.look(RequestId(1), &key("k")), Look::Exact(basis("k")), "what its callback may set");
+        seen.note_first(RequestId(1), &other);
+        assert_eq!(seen.look(RequestId(1), &key("k")), Look::Exact(basis("k")));
+        seen.note(RequestId(1), &other);
+        assert_eq!(seen.look(RequestId(1), &key("k")), Look::Exact(other.clone()));
+        seen.spoil(RequestId(1), &key("k"));
+        seen.note_first(RequestId(1), &other);
+        assert_eq!(seen.look(RequestId(1), &key("k")), Look::Spoiled);
     }
 
     #[test]

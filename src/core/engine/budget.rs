@@ -101,7 +101,7 @@ impl Engine {
 
     /// The batch waits.
     pub(super) fn hold(&mut self, id: BatchId) {
-        let Some(request) = self.batches.get(&id).map(super::exchange::Batch::request) else { return };
+        let Some(request) = self.batches.get(&id).map(super::batch::Batch::request) else { return };
         if let Some(request) = self.requests.get_mut(&request)
             && !request.held.contains(&id)
         {

@@ -1,8 +1,8 @@
 //! Early refresh: a fresh hit is served, and refreshed behind the answer if chance says so (see `xfetch`) and nobody else does it. The
 //! read that gave the hit has taken no lease: that costs a second command, sent only where the dice have fallen.
 
+use super::batch::Slot;
 use super::budget::Purpose;
-use super::exchange::Slot;
 use super::found::{Found, Source, State};
 use super::op::{Op, ReadStep};
 use super::{Effect, Engine, OpId};

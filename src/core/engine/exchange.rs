@@ -1,116 +1,22 @@
 //! Batches: the commands that one request sends in one turn, as one HTTP request, and what comes back.
 
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::batch::{Batch, Slot};
 use super::drop::Drop;
 use super::drop::DropRole;
 use super::lane::Lane;
 use super::op::Op;
 use super::verdict::verdict;
-use super::{BatchId, BodyPart, CacheId, ConnectionId, Effect, Engine, OpId, RequestId, SharedId};
+use super::{BatchId, BodyPart, Effect, Engine, OpId};
 use crate::core::connection::StateName;
 use crate::core::error::{ErrorKind, Failure};
-use crate::core::event::EventKind;
-use crate::core::journal::Seq;
-use crate::core::key::Key;
 use crate::core::redis::command::{Command, How};
 use crate::core::redis::reply::{CommandError, Reply};
 use crate::core::redis::script::{Dialect, Loaded, Script};
 use crate::core::time::{Millis, Timestamp};
 use crate::core::window::Pace;
-
-/// Limits of one HTTP request; what is over goes into a second one.
-const MAX_COMMANDS: usize = 512;
-const MAX_BYTES: usize = 4 << 20;
-
-/// What a command of a batch is for.
-#[derive(Clone, Debug)]
-pub(super) enum Slot {
-    /// The read of an operation.
-    Read {
-        op: OpId,
-    },
-    /// The fill behind a read.
-    Fill {
-        op: OpId,
-    },
-    /// A lease that is given back.
-    Release {
-        op: OpId,
-    },
-    /// A lease that is asked for, for an early refresh.
-    Lease {
-        op: OpId,
-    },
-    /// The first step of a `set`.
-    Renewal {
-        op: OpId,
-    },
-    /// The fill of a `set`.
-    SetFill {
-        op: OpId,
-    },
-    /// The versions of tags that a callback waits for.
-    Versions {
-        op: OpId,
-        ticket: Seq,
-        tags: Vec<Key>,
-    },
-    /// The first of the commands that a read is without scripts, and one of those that follow it.
-    Plain {
-        op: OpId,
-    },
-    PlainMore {
-        op: OpId,
-    },
-    /// A command of the user's.
-    Raw {
-        op: OpId,
-    },
-    /// A drop, or an expiry.
-    Drop(Drop),
-}
-
-impl Slot {
-    const fn op(&self) -> OpId {
-        match self {
-            Self::Read { op }
-            | Self::Fill { op }
-            | Self::Release { op }
-            | Self::Lease { op }
-            | Self::Renewal { op }
-            | Self::SetFill { op }
-            | Self::Versions { op, .. }
-            | Self::Plain { op }
-            | Self::PlainMore { op }
-            | Self::Raw { op }
-            | Self::Drop(Drop { op, .. }) => *op,
-        }
-    }
-}
-
-/// One HTTP request to Redis.
-#[derive(Debug)]
-pub(super) struct Batch {
-    request: RequestId,
-    cache: CacheId,
-    connection: ConnectionId,
-    anchored: bool,
-    /// Its number, if it is an attempt.
-    attempt: Option<u32>,
-    /// The promise that carries the attempt's verdict.
-    verdict: Option<SharedId>,
-    commands: Vec<(Command, Slot)>,
-    bytes: usize,
-    introduces: Loaded,
-    sent: Option<(Seq, Timestamp)>,
-    /// It repeats something, and has taken a token for that.
-    repeats: bool,
-    /// The operations that still wait for it.
-    waiting: Vec<OpId>,
-}
 
 impl Engine {
     /// The batch's body; to be sent at once by POST to the connection's `url`. `None`: there is nothing to send, or not now;
@@ -325,6 +231,10 @@ impl Engine {
     pub(super) fn leave_batch(&mut self, id: BatchId, op: OpId, now: Timestamp) {
         let Some(batch) = self.batches.get_mut(&id) else { return };
         batch.waiting.retain(|other| *other != op);
+        if batch.sent.is_none() {
+            // It may wait for a connection still, and the operation's value is gone by then. What it ends is sent all the same.
+            batch.commands.retain(|(_, slot)| matches!(slot, Slot::Drop(_)) || slot.op() != op);
+        }
         if !batch.waiting.is_empty() {
             return;
         }
@@ -492,45 +402,6 @@ impl Engine {
         if let Some(peer) = self.peer_mut(lane.connection) {
             peer.dialect = Dialect::Redis;
             peer.connection.loaded.clear();
-        }
-    }
-
-    /// A command failed in an exchange that succeeded.
-    pub(super) fn report_command(&mut self, lane: Lane, error: CommandError, now: Timestamp) {
-        let message = format!("redis answered: {}", error.name());
-        self.report(lane.request, lane.cache, now, EventKind::Failure { error: ErrorKind::Server, message });
-    }
-}
-
-impl Batch {
-    /// Whether any of those who wait for it is known.
-    pub(super) fn is_awaited(&self, known: impl Fn(OpId) -> bool) -> bool {
-        self.waiting.iter().any(|op| known(*op))
-    }
-
-    /// Whether so many more commands fit.
-    pub(super) fn has_room(&self, commands: usize, bytes: usize) -> bool {
-        self.commands.len() + commands <= MAX_COMMANDS && self.bytes + bytes <= MAX_BYTES
-    }
-
-    pub(super) const fn is_sent(&self) -> bool {
-        self.sent.is_some()
-    }
-
-    pub(super) const fn request(&self) -> RequestId {
-        self.request
-    }
-
-    pub(super) const fn cache(&self) -> CacheId {
-        self.cache
-    }
-
-    const fn lane(&self) -> Lane {
-        Lane {
-            request: self.request,
-            cache: self.cache,
-            connection: self.connection,
-            anchored: self.anchored,
         }
     }
 }

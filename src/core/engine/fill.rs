@@ -3,8 +3,8 @@
 use alloc::format;
 use alloc::string::String;
 
+use super::batch::Slot;
 use super::budget::Purpose;
-use super::exchange::Slot;
 use super::lane::Lane;
 use super::op::{Kind, Op, ReadStep, Write, WriteStep};
 use super::read::count;

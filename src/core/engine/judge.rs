@@ -159,7 +159,7 @@ impl Engine {
         if let Some(peer) = self.peers.get_mut(connection.0 as usize)
             && !basis.is_empty()
         {
-            peer.seen.note(request, &basis);
+            peer.seen.note_first(request, &basis);
         }
     }
 }

@@ -4,8 +4,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::batch::Slot;
 use super::budget::Purpose;
-use super::exchange::Slot;
 use super::found::{Found, State};
 use super::op::{Op, ReadStep, Versions};
 use super::read::{KEEP, LEASE_LIFE, count};

@@ -1,7 +1,7 @@
 //! Waiting for another isolate that computes the value: opt-in (`leaseWait`), with polls by the read script, and bounded.
 
+use super::batch::Slot;
 use super::budget::Purpose;
-use super::exchange::Slot;
 use super::op::{Op, ReadStep};
 use super::read::{KEEP, LEASE_LIFE};
 use super::{Effect, Engine, OpId};

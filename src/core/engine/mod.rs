@@ -9,6 +9,7 @@
 //! steps of the operations; this file holds what they share.
 
 mod admission;
+mod batch;
 mod bounds;
 mod budget;
 mod dialogue;
@@ -32,6 +33,7 @@ mod plain;
 mod raw;
 mod read;
 mod replay;
+mod report;
 mod run;
 mod set;
 #[cfg(test)]
@@ -45,22 +47,22 @@ use alloc::vec::Vec;
 
 use hashbrown::HashMap;
 
+use self::batch::Batch;
 use self::budget::Spent;
 pub use self::dialogue::{
     Adapted, BatchId, BodyPart, CacheId, CallbackEnd, ConnectionId, Effect, Encoded, Freshness, Gone, Life,
     Named, OpId, Origin, ReadCall, RequestId, Served, SharedId, Source, Targets, Waits, WriteCall, WriteKind,
 };
-use self::exchange::Batch;
 use self::op::{Kind, Op, Read};
 pub use self::raw::{RawCall, RawError, RawOutcome, refusal};
 use super::config::CacheConfig;
-use super::connection::{Change, Connection, Snapshot};
+use super::connection::{Connection, Snapshot};
 use super::endpoint::Endpoint;
 use super::error::{ErrorKind, Failure};
-use super::event::{Event, EventKind};
+
 use super::flight::{FlightId, Flights, SWEEP};
 use super::journal::{Journal, MAX_KEYS, Seq};
-use super::key::{Key, short_hash};
+use super::key::Key;
 use super::l1::L1;
 use super::random::Random;
 use super::recent::Recent;
@@ -73,6 +75,8 @@ use super::time::{Clock, Millis, Timestamp};
 
 /// At most so many operations under way; beyond, the driver runs callbacks by itself.
 const MAX_OPS: usize = 8192;
+/// From so many on it is looked now and then which of them belong to requests that were ended.
+const MANY_OPS: usize = 512;
 /// At most so many bytes of keys in them: a client may be able to choose keys, and memory is limited.
 const MAX_HELD: usize = 4 << 20;
 /// An operation this late belongs to a request that was ended: a living one would have acted.
@@ -372,11 +376,9 @@ impl Engine {
     fn insert(&mut self, mut op: Op) -> Option<OpId> {
         let bytes = op.key_bytes();
         op.bytes = bytes;
-        if self.ops.len() >= MAX_OPS || self.held + bytes > MAX_HELD {
-            let now = op.began;
-            if self.swept.is_some_and(|swept| now.since(swept) <= SWEEP) {
-                return None;
-            }
+        let now = op.began;
+        let many = self.ops.len() >= MANY_OPS || self.held + bytes > MAX_HELD;
+        if many && self.swept.is_none_or(|swept| now.since(swept) > SWEEP) {
             self.swept = Some(now);
             let old: Vec<OpId> =
                 self.ops.iter().filter(|(_, op)| op.is_dead(now)).map(|(id, _)| *id).collect();
@@ -384,9 +386,9 @@ impl Engine {
                 self.forget(id);
             }
             self.sweep(op.request);
-            if self.ops.len() >= MAX_OPS || self.held + bytes > MAX_HELD {
-                return None;
-            }
+        }
+        if self.ops.len() >= MAX_OPS || self.held + bytes > MAX_HELD {
+            return None;
         }
         self.next_op = self.next_op.wrapping_add(1);
         let id = OpId(self.next_op);
@@ -466,57 +468,6 @@ impl Engine {
         for promise in promises {
             self.push(leader, Effect::Abandon(promise));
         }
-    }
-
-    fn name(&self, cache: CacheId, key: &Key) -> String {
-        let debug = self.config(cache).is_some_and(|config| config.debug);
-        if debug { key.shown() } else { short_hash(&key.display()) }
-    }
-
-    fn report(&mut self, request: RequestId, cache: CacheId, now: Timestamp, kind: EventKind) {
-        if !matches!(kind, EventKind::Warning { .. })
-            && !self.config(cache).is_some_and(|config| config.observed)
-        {
-            return;
-        }
-        let at = self.clock.host(now).as_ms();
-        self.push(request, Effect::Report(cache, Event { at, request: request.0, kind }));
-    }
-
-    fn report_failure(&mut self, request: RequestId, cache: CacheId, now: Timestamp, failure: &Failure) {
-        let kind = EventKind::Failure { error: failure.kind, message: failure.message.clone() };
-        self.report(request, cache, now, kind);
-    }
-
-    fn report_change(
-        &mut self,
-        request: RequestId,
-        cache: CacheId,
-        now: Timestamp,
-        change: Change,
-        failure: Option<&Failure>,
-    ) {
-        let kind = EventKind::Connection {
-            from: change.from,
-            to: change.to,
-            error: failure.map(|f| f.kind),
-            message: failure.map(|f| f.message.clone()),
-            until: change.until.map(|until| self.clock.host(until).as_ms()),
-        };
-        self.report(request, cache, now, kind);
-    }
-
-    /// Warns once for each connection that it is disabled.
-    fn warn_disabled(
-        &mut self,
-        request: RequestId,
-        cache: CacheId,
-        connection: ConnectionId,
-        now: Timestamp,
-    ) {
-        let Some(why) = self.peer_mut(connection).and_then(|peer| peer.warning.take()) else { return };
-        let message = alloc::format!("the cache is disabled, callbacks run and writes are refused: {why}");
-        self.report(request, cache, now, EventKind::Warning { code: "disabled", message });
     }
 }
 

@@ -16,6 +16,13 @@ impl Engine {
         write.step = WriteStep::Running;
         self.set_due(id, None);
         let Some((lane, _)) = self.writing(id) else { return };
+        // From here on the source changes: what was read since the fences were raised, before the marks were there, is held no longer.
+        let (begins, keys) = (self.tick(), self.targets_in(id, |_| true));
+        if let Some(peer) = self.peer_mut(lane.connection) {
+            for key in &keys {
+                peer.journal.raised().note(key, begins);
+            }
+        }
         self.push(lane.request, Effect::Run(id, None));
     }
 

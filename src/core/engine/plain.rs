@@ -4,7 +4,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::exchange::Slot;
+use super::batch::Slot;
 use super::found::Found;
 use super::op::ReadStep;
 use super::{BatchId, Engine, OpId};

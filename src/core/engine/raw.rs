@@ -9,8 +9,8 @@ use alloc::string::{String, ToString as _};
 use core::ops::Range;
 
 use super::admission::Entry;
+use super::batch::Slot;
 use super::budget::Purpose;
-use super::exchange::Slot;
 use super::op::{Kind, Op};
 use super::{BatchId, CacheId, ConnectionId, Effect, Engine, OpId, RequestId};
 use crate::core::error::ErrorKind;
@@ -264,7 +264,7 @@ impl Engine {
         let Some(raw) = self.ops.get(&id).and_then(Op::raw) else { return };
         let RawStep::Sent { batch } = raw.step else { return self.resume_raw(id, now) };
         // It may wait for its turn still.
-        let sent = self.batches.get(&batch).is_none_or(super::exchange::Batch::is_sent);
+        let sent = self.batches.get(&batch).is_none_or(super::batch::Batch::is_sent);
         if !sent {
             self.withdraw(batch, id);
         }

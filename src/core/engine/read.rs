@@ -4,9 +4,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::admission::Entry;
+use super::batch::Slot;
 use super::bounds::Bounds;
 use super::budget::Purpose;
-use super::exchange::Slot;
 use super::found::Found;
 use super::lane::Lane;
 use super::op::{Kind, Lease, Op, Read, ReadStep};

@@ -346,12 +346,18 @@ impl Engine {
         effect: fn(OpId, Served) -> Effect,
     ) {
         let Some((lane, read)) = self.reading(id) else { return };
-        let key = read.key.clone();
+        let (key, basis, load) = (read.key.clone(), read.basis.clone(), read.load);
         let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) else { return };
         if core::mem::replace(&mut read.served, true) {
             return;
         }
         if let Some(peer) = self.peer_mut(lane.connection) {
+            // What it stores may follow from what it has got now. What is of another flight has been noted.
+            if !served.shared && !basis.is_empty() {
+                peer.seen.note(lane.request, &basis);
+            } else if !served.shared && load && served.outcome == Outcome::Bypass {
+                peer.seen.spoil(lane.request, &key);
+            }
             match served.outcome {
                 Outcome::Hit => peer.stats.hits += 1,
                 Outcome::Stale => peer.stats.stale += 1,

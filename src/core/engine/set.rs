@@ -4,8 +4,8 @@
 
 use alloc::vec::Vec;
 
+use super::batch::Slot;
 use super::budget::Purpose;
-use super::exchange::Slot;
 use super::found::{Found, State};
 use super::op::{KeyState, Op, Set, SetHow, WriteStep};
 use super::read::{KEEP, LEASE_LIFE, count};

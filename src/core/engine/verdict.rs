@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::ToString as _;
 use alloc::vec::Vec;
 
-use super::exchange::Slot;
+use super::batch::Slot;
 use super::malformed;
 use crate::core::error::{ErrorKind, Failure};
 use crate::core::redis::command::Command;

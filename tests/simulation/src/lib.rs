@@ -13,6 +13,8 @@ pub mod lives;
 pub mod many;
 pub mod marks;
 mod mistakes;
+mod mistakes_in_batches;
+mod mistakes_in_l1;
 mod mistakes_in_lives;
 mod mistakes_in_waits;
 pub mod mutants;

@@ -10,7 +10,14 @@ use leeward::core::redis::script::Script;
 
 /// All of them.
 pub static MUTANTS: LazyLock<Vec<Mutant>> = LazyLock::new(|| {
-    [crate::mistakes::MUTANTS, crate::mistakes_in_lives::MUTANTS, crate::mistakes_in_waits::MUTANTS].concat()
+    [
+        crate::mistakes::MUTANTS,
+        crate::mistakes_in_lives::MUTANTS,
+        crate::mistakes_in_waits::MUTANTS,
+        crate::mistakes_in_l1::MUTANTS,
+        crate::mistakes_in_batches::MUTANTS,
+    ]
+    .concat()
 });
 
 /// A deliberate mistake.
