@@ -2,7 +2,7 @@
 //! both (Cloudflare Workers: 50 on the free plan, and 6), and what the cache takes the callbacks do not have.
 //!
 //! A command that fits into a batch that is open costs nothing. At the first limit reads run their callbacks, fills are not sent,
-//! and a part is left for the request's own invalidations; those beyond it are pending, for the next request to send. At the
+//! and a part is left for invalidations; those beyond it are pending, for the next request to send. At the
 //! second one batches stay open until another one has ended: they fill up meanwhile, and the operations' deadlines go on.
 
 use alloc::collections::{BTreeMap, VecDeque};
@@ -15,7 +15,7 @@ use crate::core::time::Timestamp;
 
 /// So many requests are remembered. A request that is forgotten may spend anew.
 const MAX_REQUESTS: usize = 2048;
-/// This part of a request's budget is for its own invalidations alone; one at least.
+/// This part of a request's budget is for invalidations alone, its own and those that wait; one at least.
 const RESERVE: u32 = 8;
 
 /// What an HTTP request would be for.
@@ -23,7 +23,7 @@ const RESERVE: u32 = 8;
 pub(super) enum Purpose {
     /// What can be done without, or later, by somebody else.
     Any,
-    /// The request's own invalidation, or what belongs to it.
+    /// An invalidation, or what belongs to it.
     Invalidation,
 }
 

@@ -109,7 +109,7 @@ impl Engine {
         let Some(replay) = self.ops.get_mut(&id).and_then(Op::replay_mut) else { return };
         // What is sent must have an end: nobody else waits for it.
         let worn = replay.rounds >= MAX_ROUNDS || deadline > end;
-        let worn = worn || !self.affords(lane, Purpose::Any, 0);
+        let worn = worn || !self.affords(lane, Purpose::Invalidation, 0);
         let Some(peer) = self.peer_mut(lane.connection) else { return };
         let keys = if worn { Vec::new() } else { peer.journal.take_due(now, MAX_DROPS) };
         let Some(next) = peer.journal.next_due().filter(|_| !worn) else { return self.end_replay(id) };

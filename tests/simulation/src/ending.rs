@@ -54,7 +54,10 @@ impl World {
             }
             let journal = isolate.engine.stats(isolate.link).map_or(0, |stats| stats.journal);
             if journal > 0 && !isolate.refused {
-                problems.push(format!("P6: i{index} still has {journal} invalidations to send"));
+                problems.push(format!(
+                    "P6: i{index} still has {journal} invalidations to send: {:?}",
+                    isolate.kept
+                ));
             }
         }
         problems.extend(self.raws.problems());
