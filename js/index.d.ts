@@ -668,7 +668,7 @@ export interface CacheOptions {
     | {
         /**
          * HTTP requests to Redis. Beyond, reads run their callbacks (reason `budget`), fills are not sent, `redis` rejects, and
-         * one warning tells. An eighth, at least one, is kept for the request's own invalidations; beyond that they are `pending`, and
+         * one warning tells. An eighth, at least one, is kept for invalidations; beyond that they are `pending`, and
          * sent by the next request. Default 40. Range: 2 to 10,000.
          */
         subrequests?: number | undefined;

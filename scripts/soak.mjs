@@ -1,7 +1,7 @@
 /**
  * `npm run soak`: mixed load with random faults against real workerds, for 30 minutes or `--minutes N`; `--seed S` repeats a
- * choice of faults and visits, as far as timing allows; `--leavers 0.05` has more visitors leave before the answer. Prints a line each minute and a verdict, and fails if it is a bad
- * one. See tests/soak.
+ * choice of faults and visits, as far as timing allows; `--leavers 0.05` has more visitors leave before the answer. Prints a
+ * line each minute and a verdict, and fails if it is a bad one. See tests/soak.
  *
  * @module
  */

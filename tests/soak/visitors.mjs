@@ -191,6 +191,8 @@ function send(url, asked, agent, leaveAfter) {
       response.on("end", () => resolve({ status: response.statusCode ?? 0, text }));
       response.on("error", reject);
     });
+    // Who resets a connection is not always told by an error.
+    client.on("close", () => reject(new Error("the connection is closed")));
     client.end(JSON.stringify(asked));
     if (leaveAfter !== undefined) {
       const timer = setTimeout(() => client.socket?.resetAndDestroy(), leaveAfter);
