@@ -201,7 +201,8 @@ export interface LookOptions {
   signal?: AbortSignal | undefined;
   /**
    * `false`: past what this isolate holds itself, and nothing of what is read is held, as if the cache had no `l1`. Default
-   * `true`. `freshness: "strict"`, `forceFresh` and reads with a `schema` take nothing from it either; what they bring takes the place of what is held.
+   * `true`. `freshness: "strict"`, `forceFresh` and reads with a `schema` take nothing from it either; what they bring takes
+   * the place of what is held.
    */
   l1?: boolean | undefined;
 }
@@ -742,9 +743,10 @@ export interface CacheClient {
    * the `schema` does not take; what it returns is stored, by one request. A key without a value is not in the answer. Without
    * `loadMissing` it only looks.
    *
-   * It asks Redis, not what this isolate holds (`l1`), which it brings up to date. It waits for no callback of another request; calls for a single key do join this one. A value that is stale within `swr` is
-   * served; it is refreshed by the same call of `loadMissing`, behind the answer if nothing is missing. If `loadMissing` fails,
-   * the call fails, unless each missing one has a value within `staleIfError`.
+   * It asks Redis, not what this isolate holds (`l1`), which it brings up to date. It waits for no callback of another
+   * request; calls for a single key do join this one. A value that is stale within `swr` is served; it is refreshed by the
+   * same call of `loadMissing`, behind the answer if nothing is missing. If `loadMissing` fails, the call fails, unless each
+   * missing one has a value within `staleIfError`.
    *
    * @throws the callback's error; `signal.reason`; a `TypeError` for a bad key or option, before any work.
    */
@@ -802,10 +804,10 @@ export interface CacheClient {
    */
   expire(what: Invalidation): Promise<Invalidated>;
   /**
-   * Runs `fn`, which changes the source of what is named, between two invalidations. While it runs, marks in Redis keep every
-   * isolate from serving what the call covers and from storing what was read meanwhile, so that no read that began before
-   * the change outlives it. `fn` runs exactly once, whatever the cache does, as soon as the marks are set: without Redis unmarked, after `timeout.write`
-   * at the latest, and `invalidation` tells.
+   * Runs `fn`, which changes the source of what is named, between two invalidations. While it runs, marks in Redis keep
+   * every isolate from serving what the call covers and from storing what was read meanwhile, so that no read that began
+   * before the change outlives it. `fn` runs exactly once, whatever the cache does, as soon as the marks are set: without
+   * Redis unmarked, after `timeout.write` at the latest, and `invalidation` tells.
    *
    * @throws `fn`'s own error, the same object; everything is invalidated then, too. A `TypeError` for bad arguments, before
    * any work.

@@ -23,6 +23,8 @@ const MAX_DROPS: usize = 128;
 /// A replay gives up after so many rounds or so long: runtimes end background work after about 30 s.
 const MAX_ROUNDS: u8 = 12;
 const MAX_LIFE: Millis = Millis::seconds(25);
+/// A round that has less time left, and less than `timeout.write`, is not begun.
+const LEAST: Millis = Millis::seconds(1);
 /// The first wait after a failed drop, doubled with each round.
 const FIRST_WAIT: u64 = 100;
 const MAX_WAIT: u64 = 5_000;
@@ -105,10 +107,11 @@ impl Engine {
     fn next_round(&mut self, id: OpId, now: Timestamp) {
         let Some(op) = self.ops.get_mut(&id) else { return };
         let (lane, end) = (op.lane(), op.began.after(MAX_LIFE));
-        let deadline = now.after(self.config(lane.cache).map_or(Millis::ZERO, |config| config.write));
-        let Some(replay) = self.ops.get_mut(&id).and_then(Op::replay_mut) else { return };
+        let write = self.config(lane.cache).map_or(Millis::ZERO, |config| config.write);
         // What is sent must have an end: nobody else waits for it.
-        let worn = replay.rounds >= MAX_ROUNDS || deadline > end;
+        let deadline = now.after(write).min(end);
+        let Some(replay) = self.ops.get_mut(&id).and_then(Op::replay_mut) else { return };
+        let worn = replay.rounds >= MAX_ROUNDS || now.after(write.min(LEAST)) > end;
         let worn = worn || !self.affords(lane, Purpose::Invalidation, 0);
         let Some(peer) = self.peer_mut(lane.connection) else { return };
         let keys = if worn { Vec::new() } else { peer.journal.take_due(now, MAX_DROPS) };

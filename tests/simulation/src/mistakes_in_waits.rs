@@ -61,4 +61,13 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         )],
         seed: 0,
     },
+    Mutant {
+        name: "a read that has given nothing counts for a set",
+        edits: &[(
+            "engine/judge.rs",
+            "            peer.seen.note_first(request, &basis);",
+            "            if IS {\n                peer.seen.note(request, &basis);\n            }\n            peer.seen.note_first(request, &basis);",
+        )],
+        seed: 73_860,
+    },
 ];

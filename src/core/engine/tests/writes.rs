@@ -1,7 +1,7 @@
 use super::world::World;
 use crate::core::event::EventKind;
 use crate::core::redis::script::{Dialect, Script};
-use crate::core::{Bypass, InvalidationState, Outcome};
+use crate::core::{Bypass, CacheConfig, InvalidationState, Millis, Outcome};
 
 /// A world in which "k" is stored and Redis has been seen.
 fn filled() -> World {
@@ -120,6 +120,23 @@ fn a_pending_invalidation_is_replayed_in_the_background() {
         1
     );
     world.assert_idle();
+}
+
+#[test]
+fn it_is_replayed_also_where_writes_wait_longer_than_a_replay_may() {
+    let mut world = World::configured(CacheConfig { write: Millis::seconds(30), ..CacheConfig::default() });
+    world.read_with(1, "connect", false);
+    world.answer();
+    world.invalidate_tags(1, &["t"]);
+    world.refuse();
+    assert_eq!(world.not_applied.len(), 1);
+    for n in 0..10 {
+        world.pass(1000.0, 1..=20, false);
+        world.answer_all();
+        world.read_with(2 + n, "other", false);
+        world.answer_all();
+    }
+    assert_eq!(world.engine.stats(world.link).expect("exists").journal, 0);
 }
 
 #[test]
