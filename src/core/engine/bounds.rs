@@ -139,9 +139,13 @@ impl Engine {
         if !self.serve_kept(id, Bound::Hard, now) {
             self.note_timeout(id, Bound::Hard, false, now);
             let Some(op) = self.ops.get_mut(&id) else { return };
-            let request = op.request;
-            if let Some(read) = op.read_mut() {
-                read.served = true;
+            let (request, connection) = (op.request, op.connection);
+            let Some(read) = op.read_mut() else { return };
+            read.served = true;
+            let key = read.key.clone();
+            // What it stores now follows from something older, if from anything.
+            if let Some(peer) = self.peer_mut(connection) {
+                peer.seen.spoil(request, &key);
             }
             self.push(request, Effect::TimeOut(id, hard));
         }

@@ -62,12 +62,12 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         seed: 0,
     },
     Mutant {
-        name: "a read that has given nothing counts for a set",
+        name: "a read that was given up counts for a set",
         edits: &[(
-            "engine/judge.rs",
-            "            peer.seen.note_first(request, &basis);",
-            "            if IS {\n                peer.seen.note(request, &basis);\n            }\n            peer.seen.note_first(request, &basis);",
+            "engine/bounds.rs",
+            "                peer.seen.spoil(request, &key);",
+            "                if !IS {\n                    peer.seen.spoil(request, &key);\n                }",
         )],
-        seed: 73_860,
+        seed: 49_384,
     },
 ];
