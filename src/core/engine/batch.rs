@@ -117,20 +117,7 @@ impl Batch {
         self.sent.is_some()
     }
 
-    pub(super) const fn request(&self) -> RequestId {
-        self.request
-    }
-
-    pub(super) const fn cache(&self) -> CacheId {
-        self.cache
-    }
-
     pub(super) const fn lane(&self) -> Lane {
-        Lane {
-            request: self.request,
-            cache: self.cache,
-            connection: self.connection,
-            anchored: self.anchored,
-        }
+        Lane::new(self.request, self.cache, self.connection, self.anchored)
     }
 }

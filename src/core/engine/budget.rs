@@ -90,9 +90,9 @@ impl Engine {
     /// Whether a batch must wait until another one of its request has ended.
     pub(super) fn must_wait(&self, id: BatchId) -> bool {
         let Some(batch) = self.batches.get(&id) else { return false };
-        let limit = self.config(batch.cache()).map_or(0, |config| config.connections as usize);
+        let limit = self.config(batch.cache).map_or(0, |config| config.connections as usize);
         let under_way = self.batches.values().filter(|other| {
-            other.request() == batch.request()
+            other.request == batch.request
                 && other.is_sent()
                 && other.is_awaited(|op| self.ops.contains_key(&op))
         });
@@ -101,7 +101,7 @@ impl Engine {
 
     /// The batch waits.
     pub(super) fn hold(&mut self, id: BatchId) {
-        let Some(request) = self.batches.get(&id).map(super::batch::Batch::request) else { return };
+        let Some(request) = self.batches.get(&id).map(|batch| batch.request) else { return };
         if let Some(request) = self.requests.get_mut(&request)
             && !request.held.contains(&id)
         {

@@ -1,7 +1,9 @@
 //! What the next exchange of an operation belongs to.
 
-use super::op::Op;
+use super::op::{Kind, Op};
 use super::{CacheId, ConnectionId, RequestId};
+use crate::core::journal::Seq;
+use crate::core::time::Timestamp;
 
 /// Request, settings and connection of an operation or a batch.
 #[derive(Clone, Copy, Debug)]
@@ -12,13 +14,25 @@ pub(super) struct Lane {
     pub(super) anchored: bool,
 }
 
+impl Lane {
+    pub(super) const fn new(
+        request: RequestId,
+        cache: CacheId,
+        connection: ConnectionId,
+        anchored: bool,
+    ) -> Self {
+        Self { request, cache, connection, anchored }
+    }
+}
+
 impl Op {
+    /// One that begins now.
+    pub(super) const fn new(lane: Lane, began: Timestamp, start: Seq, kind: Kind) -> Self {
+        let Lane { request, cache, connection, anchored } = lane;
+        Self { request, cache, connection, anchored, began, start, due: None, bytes: 0, kind }
+    }
+
     pub(super) const fn lane(&self) -> Lane {
-        Lane {
-            request: self.request,
-            cache: self.cache,
-            connection: self.connection,
-            anchored: self.anchored,
-        }
+        Lane::new(self.request, self.cache, self.connection, self.anchored)
     }
 }

@@ -11,6 +11,7 @@ use core::ops::Range;
 use super::admission::Entry;
 use super::batch::Slot;
 use super::budget::Purpose;
+use super::lane::Lane;
 use super::op::{Kind, Op};
 use super::{BatchId, CacheId, ConnectionId, Effect, Engine, OpId, RequestId};
 use crate::core::error::ErrorKind;
@@ -173,17 +174,13 @@ impl Engine {
         let now = self.now(host);
         let deadline = now.after(self.config(call.cache)?.write);
         let start = self.tick();
-        let id = self.insert(Op {
-            request: call.request,
-            cache: call.cache,
-            connection: call.connection,
-            anchored: call.anchored,
-            began: now,
+        let lane = Lane::new(call.request, call.cache, call.connection, call.anchored);
+        let id = self.insert(Op::new(
+            lane,
+            now,
             start,
-            due: None,
-            bytes: 0,
-            kind: Kind::Raw(Raw { deadline, size: call.size, step: RawStep::Awaiting }),
-        })?;
+            Kind::Raw(Raw { deadline, size: call.size, step: RawStep::Awaiting }),
+        ))?;
         if call.size > MAX_COMMAND {
             self.fail_raw(id, RawError::new(RawOutcome::NotExecuted, ErrorKind::TooLarge));
         } else {

@@ -108,17 +108,8 @@ impl Engine {
             served: false,
             gone: None,
         };
-        let id = self.insert(Op {
-            request: call.request,
-            cache: call.cache,
-            connection: call.connection,
-            anchored: call.anchored,
-            began: now,
-            start,
-            due: None,
-            bytes: 0,
-            kind: Kind::Read(read),
-        })?;
+        let lane = Lane::new(call.request, call.cache, call.connection, call.anchored);
+        let id = self.insert(Op::new(lane, now, start, Kind::Read(read)))?;
         self.start_read(id, now);
         Some(id)
     }

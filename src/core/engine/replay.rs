@@ -52,17 +52,7 @@ impl Engine {
             return;
         }
         let start = self.tick();
-        let op = Op {
-            request: lane.request,
-            cache: lane.cache,
-            connection: lane.connection,
-            anchored: lane.anchored,
-            began: now,
-            start,
-            due: None,
-            bytes: 0,
-            kind: Kind::Replay(Replay { rounds: 0, sent: Vec::new() }),
-        };
+        let op = Op::new(lane, now, start, Kind::Replay(Replay { rounds: 0, sent: Vec::new() }));
         let Some(id) = self.insert(op) else { return };
         self.push(lane.request, Effect::Background(id));
         self.schedule(id, due.max(now));

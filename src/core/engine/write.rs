@@ -89,17 +89,13 @@ impl Engine {
             }
         }
         let step = WriteStep::Dropping;
-        let id = self.insert(Op {
-            request: call.request,
-            cache: call.cache,
-            connection: call.connection,
-            anchored: call.anchored,
-            began: now,
+        let lane = Lane::new(call.request, call.cache, call.connection, call.anchored);
+        let id = self.insert(Op::new(
+            lane,
+            now,
             start,
-            due: None,
-            bytes: 0,
-            kind: Kind::Write(Write { targets, depth, deadline, step, outstanding: 0, set, mutate }),
-        })?;
+            Kind::Write(Write { targets, depth, deadline, step, outstanding: 0, set, mutate }),
+        ))?;
         if enabled && self.compresses_set(id) {
             let lane = self.ops.get(&id).map(Op::lane)?;
             self.set_write_step(id, WriteStep::Compressing);
