@@ -1,6 +1,7 @@
 /** Signals: the caller's ends his own wait, the callback's says that nobody waits any more. */
-import { type Fill, isLeewardError } from "leeward";
+import { isLeewardError } from "leeward";
 import { beforeEach, expect, test, vi } from "vitest";
+import { gated } from "./gated.ts";
 import { rejection, type Stage, startStage, until } from "./stage.ts";
 
 let stage: Stage;
@@ -18,21 +19,6 @@ beforeEach(async () => {
 });
 
 const REASON = new Error("the visitor has gone");
-
-/** A callback that the test ends, and what it was given. */
-function gated() {
-  const gate = Promise.withResolvers<string>();
-  let given: Fill | undefined;
-  const load = vi.fn((fill: Fill) => {
-    given = fill;
-    return gate.promise;
-  });
-  const signal = () => {
-    if (given === undefined) throw new Error("the callback has not begun");
-    return given.signal;
-  };
-  return { load, signal, open: gate.resolve, fail: gate.reject };
-}
 
 test("a signal that is aborted already ends the call before any work, with its own reason", async () => {
   const { cache, events } = stage.cache();

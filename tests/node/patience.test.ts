@@ -1,6 +1,7 @@
 /** How long a caller waits for a callback: to a soft bound where there is a stale value, and to a hard one at all. */
-import { type Fill, isLeewardError } from "leeward";
+import { isLeewardError } from "leeward";
 import { beforeEach, describe, expect, test, vi } from "vitest";
+import { gated } from "./gated.ts";
 import { type Isolate, isolates } from "./isolates.ts";
 import { cost, ofType, rejection, type Stage, startStage, until } from "./stage.ts";
 import { trapAt } from "./traps.ts";
@@ -30,21 +31,6 @@ async function staleKey(): Promise<void> {
   await here.cache.set("key", "old");
   expect(await there.cache.expire({ keys: ["key"] })).toEqual({ state: "applied" });
   await stage.gateway.reset();
-}
-
-/** A callback that the test ends, and the signal that it got. */
-function gated() {
-  const gate = Promise.withResolvers<string>();
-  let given: Fill | undefined;
-  const load = vi.fn((fill: Fill) => {
-    given = fill;
-    return gate.promise;
-  });
-  const signal = () => {
-    if (given === undefined) throw new Error("the callback has not begun");
-    return given.signal;
-  };
-  return { load, signal, open: gate.resolve, fail: gate.reject };
 }
 
 const LATE = {
