@@ -87,10 +87,7 @@ impl World {
             Effect::Flush(_) => {}
             Effect::Persist(_, name, record) => {
                 if let Some(isolate) = self.isolates.get_mut(index) {
-                    match record {
-                        Some(record) => isolate.kept.insert(name, record),
-                        None => isolate.kept.remove(&name),
-                    };
+                    isolate.keep(name, record);
                 }
             }
             Effect::Abort(batch) => {

@@ -1,6 +1,6 @@
 //! An isolate: an instance of the core, its clock, and the promises that its requests share.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use leeward::core::{CacheConfig, CacheId, ConnectionId, Endpoint, Engine, Limits, OpId, SharedId};
 
@@ -79,16 +79,16 @@ pub struct Isolate {
     /// Its clock has jumped or stood still.
     pub odd_clock: bool,
     /// Its promises.
-    pub promises: HashMap<SharedId, Promise>,
+    pub promises: BTreeMap<SharedId, Promise>,
     /// Until when the attempt under way is the only one, if one is: host ms.
     pub attempt: Option<f64>,
     /// What outlives its instance of the core.
-    pub kept: HashMap<String, String>,
+    pub kept: Vec<(String, String)>,
     /// Redis refused something for good.
     pub refused: bool,
     /// What it holds, by namespace and key: the core's number and name, and the value. Of instances that have failed as well:
     /// the next one must know that it is nothing of its own.
-    pub held: HashMap<(&'static str, &'static str), InL1>,
+    pub held: BTreeMap<(&'static str, &'static str), InL1>,
     /// Its instance is not the first.
     pub trapped: bool,
 }
@@ -105,11 +105,11 @@ impl Isolate {
             build,
             clock: Clock::default(),
             odd_clock: false,
-            promises: HashMap::new(),
+            promises: BTreeMap::new(),
             attempt: None,
-            kept: HashMap::new(),
+            kept: Vec::new(),
             refused: false,
-            held: HashMap::new(),
+            held: BTreeMap::new(),
             trapped: false,
         })
     }
@@ -130,6 +130,16 @@ impl Isolate {
             }
         }
         Some(())
+    }
+
+    /// What the core hands out to be kept: as in the driver's table, what is there already stays in its place.
+    pub fn keep(&mut self, name: String, record: Option<String>) {
+        let known = self.kept.iter_mut().find(|(known, _)| *known == name);
+        match (known, record) {
+            (Some((_, kept)), Some(record)) => *kept = record,
+            (None, Some(record)) => self.kept.push((name, record)),
+            (_, None) => self.kept.retain(|(known, _)| *known != name),
+        }
     }
 
     /// What the host's clock shows, ms.

@@ -1,6 +1,6 @@
 //! What is refreshed before its time, and how long what is stored lives: the rules that no invalidation has a part in.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use leeward::core::redis::reply::{self, Reply};
 use leeward::core::redis::script::{Dialect, Script};
@@ -12,7 +12,7 @@ use crate::values::{Value, Values};
 /// Leases that were asked for by whoever had been served a fresh hit, by request and Redis key: those that were given, less those that
 /// were made use of.
 #[derive(Debug, Default)]
-pub struct Leases(HashMap<(usize, String), i64>);
+pub struct Leases(BTreeMap<(usize, String), i64>);
 
 impl Leases {
     /// A request gets this answer to its commands; how many leases it got by it, and how many it did not.

@@ -10,6 +10,9 @@ use std::process::ExitCode;
 use leeward_simulation::batch;
 use leeward_simulation::world;
 
+/// So many seeds are run twice, besides those that showed mistakes.
+const TWICE: u64 = 400;
+
 fn main() -> ExitCode {
     let (mut seeds, mut from, mut check) = (10_000, 0, false);
     let mut args = std::env::args().skip(1);
@@ -49,9 +52,12 @@ fn main() -> ExitCode {
             before.schedules, before.violations, before.failing
         );
         println!("has not happened: {missing:?}");
-        failed += u64::from(!missing.is_empty()) + u64::from(!enough) + u64::from(before.violations > 0);
+        let unsteady = batch::unsteady(TWICE);
+        println!("not the same schedule twice: {unsteady:?}");
+        let wrong = [!missing.is_empty(), !enough, before.violations > 0, !unsteady.is_empty()];
+        failed += wrong.into_iter().map(u64::from).sum::<u64>();
         let verdict = if failed == 0 { "ok" } else { "FAILED" };
-        println!("test result: {verdict}. {} passed; {failed} failed;", 4 - failed);
+        println!("test result: {verdict}. {} passed; {failed} failed;", 5 - failed);
     }
     println!(
         "{} seeds, {} violations, {} schedules with a hung request",
