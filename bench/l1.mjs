@@ -55,17 +55,17 @@ function median(times) {
 
 const context = { waitUntil() {} };
 const load = async () => 0;
+const options = { tags: ["learners"], ttl: 3_600_000 };
 for (const kib of [1, 10]) {
   const keys = Array.from({ length: 100 }, (_, n) => `learner:${kib}:${n}`);
   const value = rowsOf(kib * 1024);
   for (const key of keys) {
     map.set(key, { value, at: Date.now() });
     await cache.set(key, value, { tags: ["learners"] });
-    await cache.get(key);
+    await cache.getOrSet(key, load, options);
     await copied.get(key);
   }
   const bound = cache.for(undefined, context);
-  const options = { tags: ["learners"] };
   /** @type {[string, (key: string) => Promise<unknown>, number[]][]} */
   const ways = [
     ["a Map and a guard", guarded, []],

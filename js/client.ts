@@ -29,7 +29,7 @@ import type { Exports, Instance } from "./isolate.ts";
 import { GONE, giveOf, NONE } from "./l1.ts";
 import { Many } from "./many.ts";
 import { checkKey, checkKeys, checkTargets, type Named, type Place } from "./names.ts";
-import { type CallOptions, callOptions, hardOf, manyOptions, signalOf } from "./options.ts";
+import { asksNoMore, type CallOptions, callOptions, hardOf, manyOptions, signalOf } from "./options.ts";
 import { ReadOperation } from "./read.ts";
 import { checkCommand, commandOf, RawOperation } from "./redis.ts";
 import type { Scope } from "./scope.ts";
@@ -299,8 +299,18 @@ export class CacheClient implements Contract {
     detailed: boolean,
     optional = false,
   ): Promise<unknown> {
-    const held = this.#held(key, load, options, detailed, optional);
-    if (held !== undefined) return held;
+    return (
+      this.#held(key, load, options, detailed, optional) ?? this.#ask(key, load, options, detailed, optional)
+    );
+  }
+
+  #ask(
+    key: string,
+    load: Load<unknown> | undefined,
+    options: ReadOptions | undefined,
+    detailed: boolean,
+    optional: boolean,
+  ): Promise<unknown> {
     return new Promise((resolve, reject) => {
       checkKey(key);
       if (typeof load !== "function" && !(optional && load === undefined)) {
@@ -341,20 +351,20 @@ export class CacheClient implements Contract {
       instance = holding.link.instance;
       const { core, exports, l1 } = instance;
       const path = this.#place.path(exports);
-      const held = holding.spots.get(path)?.get(key);
+      const held = holding.spots.at(path)?.get(key);
       if (held === undefined) return undefined;
-      const { cache } = held;
+      const { cache, slot } = held;
       if (typeof load !== "function" && !(optional && load === undefined)) return undefined;
       let age: number;
-      if (options === undefined) {
-        age = core.held(cache, id, held.id, held.name, Date.now());
+      if (options === undefined || asksNoMore(exports, options, held.tags)) {
+        age = core.held(cache, id, slot, held.id, Date.now());
       } else {
         const given = optionsOr(exports, options);
         // What is held has been seen by no schema.
         if (given === undefined || !given.l1 || given.schema !== undefined || signalOf(options)?.aborted)
           return undefined;
         const { tags, freshness } = given;
-        age = core.heldFor(cache, id, held.id, held.name, path, tags, freshness, Date.now());
+        age = core.heldFor(cache, id, slot, held.id, path, tags, freshness, Date.now());
       }
       if (age < 0) {
         if (age === GONE) l1.drop(held);
@@ -386,7 +396,9 @@ export class CacheClient implements Contract {
     const { cache, values } = this.#session;
     if (values !== NONE) {
       operation.got = () => this.#session.got(path, key);
-      if (given.l1) operation.spot = { cache, link: scope.link.id, path, key, values };
+      if (given.l1) {
+        operation.spot = { cache, link: scope.link.id, path, key, tags: given.tags ?? [], values };
+      }
     }
     scope.start(operation, () =>
       core.beginRead(

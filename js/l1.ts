@@ -20,6 +20,8 @@ export interface Spot {
   readonly link: number;
   readonly path: string;
   readonly key: string;
+  /** Those that its reader names, which it carries, therefore. */
+  readonly tags: readonly string[];
   /** As the core numbers them. */
   readonly values: number;
 }
@@ -35,8 +37,8 @@ export interface Form {
 
 /** Something that is held. */
 export interface Held extends Form, Spot {
+  readonly slot: number;
   readonly id: number;
-  readonly name: number;
 }
 
 const same = (value: unknown) => value;
@@ -67,7 +69,31 @@ export function giveOf({ value, give }: Held): unknown {
 }
 
 /** What is held for a cache and a connection, by namespace and key. */
-export type Spots = Map<string, Map<string, Held>>;
+export class Spots {
+  readonly #root = new Map<string, Held>();
+  readonly #spaces = new Map<string, Map<string, Held>>();
+
+  /** By key; `undefined`: nothing. */
+  at(path: string): Map<string, Held> | undefined {
+    return path === "" ? this.#root : this.#spaces.get(path);
+  }
+
+  set(path: string, key: string, held: Held): void {
+    let keys = this.at(path);
+    if (keys === undefined) {
+      keys = new Map();
+      this.#spaces.set(path, keys);
+    }
+    keys.set(key, held);
+  }
+
+  delete(path: string, key: string): void {
+    const keys = this.at(path);
+    keys?.delete(key);
+    // Names of namespaces may be data: they do not pile up.
+    if (keys?.size === 0) this.#spaces.delete(path);
+  }
+}
 
 /** What an instance of the core lets its driver hold; it ends with the instance. At most what the core has room for. */
 export class L1 {
@@ -80,7 +106,7 @@ export class L1 {
     const place = cache * 256 + link;
     let known = this.#spots.get(place);
     if (known === undefined) {
-      known = new Map();
+      known = new Spots();
       this.#spots.set(place, known);
     }
     return known;
@@ -88,18 +114,13 @@ export class L1 {
 
   /** Holds a value if the core, whose present effect offers it, has room for it; and no longer what has to go for it. */
   keep(core: Core, spot: Spot, form: Form): void {
-    const [id = 0, ...gone] = core.keep(form.size + weighText(spot.key));
+    const names = spot.tags.reduce((sum, tag) => sum + weighPair(tag), weighText(spot.key));
+    const [id = 0, slot = 0, ...gone] = core.keep(form.size + names);
     for (const other of gone) this.#drop(other);
     if (id === 0) return;
-    const held = { ...form, ...spot, id, name: core.keptName() };
+    const held: Held = { ...spot, ...form, slot, id };
     const { cache, link, path, key } = spot;
-    const spots = this.spots(cache, link);
-    let keys = spots.get(path);
-    if (keys === undefined) {
-      keys = new Map();
-      spots.set(path, keys);
-    }
-    keys.set(key, held);
+    this.spots(cache, link).set(path, key, held);
     this.#all.set(id, held);
   }
 
@@ -114,11 +135,7 @@ export class L1 {
     this.#all.delete(id);
     const { cache, link, path, key } = held;
     const spots = this.spots(cache, link);
-    const keys = spots.get(path);
     // The key may have a newer one by now.
-    if (keys?.get(key) !== held) return;
-    keys.delete(key);
-    // Names of namespaces may be data: they do not pile up.
-    if (keys.size === 0) spots.delete(path);
+    if (spots.at(path)?.get(key) === held) spots.delete(path, key);
   }
 }

@@ -131,6 +131,39 @@ export function callOptions(exports: Exports, call: CallName, options: unknown):
   return given;
 }
 
+/**
+ * Whether a read with these options, which are in order, may have whatever one without any may: it names no tag but these, in this
+ * order, and nothing that looks at the value. `false`: it is for the core to say.
+ */
+export function asksNoMore(exports: Exports, options: object, tags: readonly string[]): boolean {
+  for (const name of Object.keys(options)) {
+    const value: unknown = (options as Record<string, unknown>)[name];
+    switch (name) {
+      case "tags":
+        if (!isSame(value, tags)) return false;
+        break;
+      case "l1":
+        if (value !== true) return false;
+        break;
+      case "freshness":
+        return false;
+      case "signal":
+        if (!isSignal(value) || value.aborted) return false;
+        break;
+      default:
+        if (typeof value !== "number" && typeof value !== "string") return false;
+        callOption(exports, "Read", name, value);
+    }
+  }
+  return true;
+}
+
+function isSame(list: unknown, texts: readonly string[]): boolean {
+  return (
+    Array.isArray(list) && list.length === texts.length && texts.every((text, index) => list[index] === text)
+  );
+}
+
 /** The options of a call for many keys, for each of them: its tags may be a function of the key. */
 export function manyOptions(
   exports: Exports,
@@ -194,8 +227,32 @@ export function signalOf(options: unknown): AbortSignal | undefined {
   return isSignal(signal) ? signal : undefined;
 }
 
+/** What the core last said of an option: most calls give the same again. */
+interface Said {
+  readonly value: number | string;
+  readonly number: number;
+}
+
+const SAID: Readonly<Record<CallName, Map<string, Said>>> = {
+  Read: new Map(),
+  Many: new Map(),
+  Set: new Map(),
+  Mutate: new Map(),
+};
+
 /** One option that is a duration, in milliseconds, or a number. */
-export function callOption({ Core, Call }: Exports, call: CallName, name: string, value: unknown): number {
+export function callOption(exports: Exports, call: CallName, name: string, value: unknown): number {
+  const said = SAID[call].get(name);
+  if (said !== undefined && said.value === value) return said.number;
+  const number = numberIn(exports, call, name, value);
+  // It takes a handful of names, and short texts alone. That it has failed is not remembered.
+  if ((typeof value === "number" || typeof value === "string") && !Number.isNaN(number)) {
+    SAID[call].set(name, { value, number });
+  }
+  return number;
+}
+
+function numberIn({ Core, Call }: Exports, call: CallName, name: string, value: unknown): number {
   const kind = Call[call];
   try {
     if (typeof value === "number") return Core.callOptionNumber(kind, name, value, String(value));

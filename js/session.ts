@@ -43,7 +43,7 @@ export class Session {
   #scope: Scope | undefined;
   #cache = 0;
   #absence: NotApplied = "unconfigured";
-  readonly #taken = new Taken();
+  #taken: Taken | undefined;
 
   constructor(home: Home, env?: unknown, context?: ExecutionContextLike) {
     this.#home = home;
@@ -79,7 +79,10 @@ export class Session {
   /** A value that was held has been given to the caller. */
   took(held: Held): void {
     // Else nobody knows which later calls are the same caller's.
-    if (this.#context !== undefined) this.#taken.add(held);
+    if (this.#context !== undefined) {
+      this.#taken ??= new Taken();
+      this.#taken.add(held);
+    }
     if (!this.#home.observed) return;
     const scope = this.enter();
     if (scope === undefined) return;
@@ -92,12 +95,12 @@ export class Session {
 
   /** Whether the caller may have got the key's value from what is held, and not from Redis or the callback since. */
   hasTaken(path: string, key: string): boolean {
-    return this.#taken.has(path, key);
+    return this.#taken?.has(path, key) === true;
   }
 
   /** The caller has got the key's value by a read: the core knows of it. */
   got(path: string, key: string): void {
-    this.#taken.delete(path, key);
+    this.#taken?.delete(path, key);
   }
 
   /** The core has failed over what is held. */

@@ -5,28 +5,38 @@ import type { Spot } from "./l1.ts";
 const MAX = 4096;
 
 export class Taken {
+  /** Of no namespace. */
+  readonly #root = new Set<string>();
   /** By namespace. */
-  readonly #keys = new Map<string, Set<string>>();
+  #spaces: Map<string, Set<string>> | undefined;
   #size = 0;
   #any = false;
 
   add({ path, key }: Spot): void {
-    let keys = this.#keys.get(path);
-    if (keys === undefined) {
-      keys = new Set();
-      this.#keys.set(path, keys);
-    }
-    if (keys.has(key) || this.#any) return;
+    if (this.#any) return;
+    const keys = this.#at(path) ?? this.#make(path);
+    const before = keys.size;
     keys.add(key);
-    this.#size += 1;
+    this.#size += keys.size - before;
     this.#any = this.#size > MAX;
   }
 
   has(path: string, key: string): boolean {
-    return this.#any || this.#keys.get(path)?.has(key) === true;
+    return this.#any || this.#at(path)?.has(key) === true;
   }
 
   delete(path: string, key: string): void {
-    if (this.#keys.get(path)?.delete(key)) this.#size -= 1;
+    if (this.#at(path)?.delete(key)) this.#size -= 1;
+  }
+
+  #at(path: string): Set<string> | undefined {
+    return path === "" ? this.#root : this.#spaces?.get(path);
+  }
+
+  #make(path: string): Set<string> {
+    const keys = new Set<string>();
+    this.#spaces ??= new Map();
+    this.#spaces.set(path, keys);
+    return keys;
   }
 }

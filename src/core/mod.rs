@@ -60,7 +60,7 @@ pub use event::{
     Bound, Bypass, Compression, Event, EventKind, InvalidationState, LeaseOutcome, Outcome, Rejection,
 };
 pub use key::{Key, KeyKind, short_hash};
-pub use l1::{Held, Kept, Offer};
+pub use l1::{Held, Kept, Offer, Ticket};
 pub use options::{CallKind, MUTATE_TIMEOUT, OptionError, OptionValue, Options, call_option};
 pub use ratio::Ratio;
 pub use stats::Stats;

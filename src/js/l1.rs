@@ -7,7 +7,7 @@ use wasm_bindgen::prelude::*;
 
 use super::Core;
 use super::calls::{freshness_of, texts};
-use crate::core::{CacheId, ConnectionId, Effect, Held, L1Values, RequestId};
+use crate::core::{CacheId, ConnectionId, Effect, Held, L1Values, RequestId, Ticket};
 
 /// Not for this reader.
 const NOT_FOR: f64 = -1.0;
@@ -25,29 +25,19 @@ impl Core {
         }
     }
 
-    /// The value of the effect can be held in so many bytes. Gives its number, 0 if it is not to be held, and the numbers of
-    /// what is to be held no longer.
+    /// The value of the effect can be held in so many bytes. Gives its number, 0 if it is not to be held, its slot, and the
+    /// numbers of what is to be held no longer.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
     pub fn keep(&mut self, bytes: f64) -> Vec<u32> {
         let Some(Effect::Keep(_, offer)) = self.effect.take() else { return Vec::new() };
         let kept = self.engine.keep(*offer, bytes as u64);
-        let (id, name) = kept.id.unwrap_or_default();
-        self.kept = name;
-        let mut numbers = kept.gone;
-        numbers.insert(0, id);
-        numbers
-    }
-
-    /// The name of what was kept last.
-    #[wasm_bindgen(js_name = keptName)]
-    #[allow(clippy::cast_precision_loss, reason = "it has 53 bits")]
-    pub fn kept_name(&self) -> f64 {
-        self.kept as f64
+        let (id, slot) = kept.ticket.map_or((0, 0), |Ticket { slot, id }| (id, slot));
+        [id, slot].into_iter().chain(kept.gone).collect()
     }
 
     /// The age of something that is held, for a read without options: -1 if not for it, -2 if for nobody any more.
-    pub fn held(&mut self, cache: u32, connection: u32, id: u32, name: f64, now: f64) -> f64 {
-        age(self.engine.held(CacheId(cache), ConnectionId(connection), (id, exact(name)), now))
+    pub fn held(&mut self, cache: u32, connection: u32, slot: u32, id: u32, now: f64) -> f64 {
+        age(self.engine.held(CacheId(cache), ConnectionId(connection), Ticket { slot, id }, now))
     }
 
     /// The same for a read with options; `freshness` as for `beginRead`.
@@ -57,8 +47,8 @@ impl Core {
         &mut self,
         cache: u32,
         connection: u32,
+        slot: u32,
         id: u32,
-        name: f64,
         space: &str,
         tags: Option<Vec<String>>,
         freshness: u32,
@@ -67,8 +57,8 @@ impl Core {
         let tags = tags.unwrap_or_default();
         let (cache, connection, freshness) =
             (CacheId(cache), ConnectionId(connection), freshness_of(freshness));
-        let held = (id, exact(name));
-        age(self.engine.held_for(cache, connection, held, space, &texts(&tags), freshness, now))
+        let ticket = Ticket { slot, id };
+        age(self.engine.held_for(cache, connection, ticket, space, &texts(&tags), freshness, now))
     }
 
     /// The request has got the key's value from L1, and is about to `set` it.
@@ -90,9 +80,4 @@ const fn age(held: Held) -> f64 {
         Held::NotFor => NOT_FOR,
         Held::Gone => GONE,
     }
-}
-
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it has 53 bits")]
-const fn exact(name: f64) -> u64 {
-    name as u64
 }

@@ -42,8 +42,6 @@ pub struct Core {
     options: Options,
     effect: Option<Effect>,
     values: Vec<u32>,
-    /// The name of what was kept last.
-    kept: u64,
 }
 
 #[wasm_bindgen]
@@ -58,7 +56,6 @@ impl Core {
             options: Options::default(),
             effect: None,
             values: Vec::new(),
-            kept: 0,
         }
     }
 

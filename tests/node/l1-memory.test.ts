@@ -73,7 +73,7 @@ async function use(): Promise<number> {
 }
 
 interface L1 {
-  spots(cache: number, link: number): Map<string, Map<string, { id: number }>>;
+  spots(cache: number, link: number): { at(path: string): Map<string, { id: number }> };
   drop(held: { id: number }): void;
 }
 
@@ -86,11 +86,14 @@ function dropAll(): number {
   const l1 = isolates[symbol as symbol]?.instance.l1;
   let count = 0;
   for (let place = 0; place < 64; place += 1) {
-    for (const keys of [...(l1?.spots(place >> 3, place & 7).values() ?? [])]) {
-      for (const held of [...keys.values()]) {
-        l1?.drop(held);
-        count += 1;
-      }
+    for (const held of [
+      ...(l1
+        ?.spots(place >> 3, place & 7)
+        .at("")
+        .values() ?? []),
+    ]) {
+      l1?.drop(held);
+      count += 1;
     }
   }
   return count;

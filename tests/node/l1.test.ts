@@ -239,6 +239,23 @@ describe("a reader", () => {
     expect(load).toHaveBeenCalledOnce();
   });
 
+  test("names the same tags as the one for whom it was held, or others that it carries", async () => {
+    const { cache } = here;
+    await cache.getOrSet("key", () => "value", { tags: ["a", "b"] });
+    await stage.filled(cache, 1);
+    for (const tags of [["a", "b"], ["b", "a"], ["b"], []]) {
+      expect(await cache.lookup("key", undefined, { tags }), String(tags)).toMatchObject({ l1: true });
+    }
+    for (const tags of [["a", "c"], ["a", "b", "c"], ["ab"]]) {
+      expect(await cache.lookup("key", undefined, { tags }), String(tags)).toMatchObject({ l1: false });
+    }
+    // The last that asked Redis found nothing for itself: what is held stays as it is.
+    expect(await cache.lookup("key", undefined, { tags: ["a", "b"] })).toMatchObject({ l1: true });
+    await there.cache.invalidate({ tags: ["b"] });
+    await cache.invalidate({ tags: ["b"] });
+    expect(await cache.lookup("key", undefined, { tags: ["a", "b"] })).toMatchObject({ outcome: "miss" });
+  });
+
   test.for([[{ l1: false }], [{ freshness: "strict" }]] as const)("of %j goes past it", async ([options]) => {
     await hold("old");
     await there.cache.set("key", "new");
@@ -265,6 +282,12 @@ describe("a reader", () => {
     expect(await rejection(cache.get("key", { l1: 1 } as never))).toMatchObject({
       message: 'option "l1" must be true or false, got 1',
     });
+    // Also after the same option was in order, and before it is again.
+    for (const swr of [1000, -1, 1000, "2 weeks", 1000] as const) {
+      const read = cache.getOrSet("key", () => "own", { swr: swr as number });
+      if (swr === 1000) expect(await read).toBe("value");
+      else expect(await rejection(read)).toMatchObject({ message: expect.stringContaining('option "swr"') });
+    }
     const reason = new Error("gone");
     expect(await rejection(cache.get("key", { signal: AbortSignal.abort(reason) }))).toBe(reason);
     expect(await cache.get("key", { signal: new AbortController().signal })).toBe("value");

@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use super::{CacheId, ConnectionId, Effect, Engine, Freshness, OpId, RequestId};
 use crate::core::config::L1Config;
 use crate::core::key::{Key, short_hash};
-use crate::core::l1::{Held, Kept, L1, Offer};
+use crate::core::l1::{Held, Kept, L1, Offer, Ticket};
 use crate::core::time::{Millis, Timestamp};
 
 /// At most so many caches hold values: their metadata share this module's memory. Those beyond hold none.
@@ -52,20 +52,14 @@ impl Engine {
     }
 
     /// What a read gets of something that is held, which has no options.
-    pub fn held(
-        &mut self,
-        cache: CacheId,
-        connection: ConnectionId,
-        (id, name): (u32, u64),
-        host: f64,
-    ) -> Held {
+    pub fn held(&mut self, cache: CacheId, connection: ConnectionId, ticket: Ticket, host: f64) -> Held {
         let now = self.now(host);
         let (Some(Some(l1)), Some(peer)) =
-            (self.l1s.get(cache.0 as usize), self.peers.get_mut(connection.0 as usize))
+            (self.l1s.get_mut(cache.0 as usize), self.peers.get_mut(connection.0 as usize))
         else {
             return Held::Gone;
         };
-        let held = l1.get(name, id, now, peer.journal.raised());
+        let held = l1.get(ticket, now, peer.journal.raised());
         peer.stats.l1_hits += u64::from(matches!(held, Held::Serve(_)));
         held
     }
@@ -76,28 +70,28 @@ impl Engine {
         &mut self,
         cache: CacheId,
         connection: ConnectionId,
-        held: (u32, u64),
+        ticket: Ticket,
         space: &str,
         tags: &[&str],
         freshness: Freshness,
         host: f64,
     ) -> Held {
-        let Some(l1) = self.l1s.get(cache.0 as usize).and_then(Option::as_ref) else { return Held::Gone };
+        let Some(Some(l1)) = self.l1s.get_mut(cache.0 as usize) else { return Held::Gone };
         match freshness {
             Freshness::Normal => {}
             Freshness::Strict => return Held::NotFor,
             Freshness::Forced => {
                 // What it computes is newer, also for those who come later.
-                l1.let_go(held.1, held.0);
+                l1.let_go(ticket);
                 return Held::Gone;
             }
         }
-        let prefix = self.config(cache).map_or("", |config| &config.prefix);
-        let carried = l1.tags(held.1);
+        let carried = l1.tags(ticket);
+        let prefix = self.caches.get(cache.0 as usize).map_or("", |config| &config.prefix);
         if !tags.iter().all(|tag| carried.contains(&Key::tag(prefix, space, tag))) {
             return Held::NotFor;
         }
-        self.held(cache, connection, held, host)
+        self.held(cache, connection, ticket, host)
     }
 
     /// A request is about to `set` a key whose value it has got from L1: what it stores may follow from that.

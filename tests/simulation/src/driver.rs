@@ -199,7 +199,7 @@ impl World {
                 let Some(isolate) = self.isolates.get_mut(index) else { return };
                 let kept = isolate.engine.keep(*offer, 100);
                 // What is not to be held any more may be another key's; the core says so when it is asked for.
-                if let (Some(held), Some(value)) = (kept.id, value) {
+                if let (Some(held), Some(value)) = (kept.ticket, value) {
                     self.verdict.coverage.count("held");
                     isolate.held.insert(at, (held, value));
                 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use leeward::core::{CacheConfig, CacheId, ConnectionId, Endpoint, Engine, Limits, OpId, SharedId};
+use leeward::core::{CacheConfig, CacheId, ConnectionId, Endpoint, Engine, Limits, OpId, SharedId, Ticket};
 
 use crate::plan::{Micros, Plan};
 use crate::rng::Rng;
@@ -61,7 +61,7 @@ pub struct Promise {
 }
 
 /// The number and the name of something that an isolate holds, and the value.
-pub type InL1 = ((u32, u64), usize);
+pub type InL1 = (Ticket, usize);
 
 /// An isolate.
 #[derive(Debug)]

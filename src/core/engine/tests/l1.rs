@@ -3,7 +3,7 @@ use std::vec::Vec;
 use super::world::World;
 use crate::core::{
     CacheConfig, Freshness, Held, Kept, L1Config, L1Values, Millis, OpId, Outcome, ReadCall, RequestId,
-    Targets, WriteKind,
+    Targets, Ticket, WriteKind,
 };
 
 fn config(ttl: u64) -> CacheConfig {
@@ -16,16 +16,16 @@ fn world() -> World {
 }
 
 /// What the driver holds since the last answer.
-fn newest(world: &World) -> (u32, u64) {
-    world.offered.last().and_then(|(_, kept)| kept.id).expect("something is held")
+fn newest(world: &World) -> Ticket {
+    world.offered.last().and_then(|(_, kept)| kept.ticket).expect("something is held")
 }
 
-fn get(world: &mut World, held: (u32, u64)) -> Held {
+fn get(world: &mut World, held: Ticket) -> Held {
     world.engine.held(world.cache, world.link, held, world.now)
 }
 
 /// The key is computed and stored, and then held.
-fn filled(world: &mut World, key: &str, tags: &[&str]) -> (u32, u64) {
+fn filled(world: &mut World, key: &str, tags: &[&str]) -> Ticket {
     world.read_tagged(900, key, tags);
     world.answer();
     world.callbacks();
@@ -146,7 +146,7 @@ fn what_was_read_before_a_fence_was_raised_is_not_held_after_it_has_fallen() {
     world.answer_with(200, reply);
     assert_eq!(world.served[&hit].outcome, Outcome::Hit, "it had begun before");
     let (of, kept) = world.offered.last().expect("offered");
-    assert_eq!((*of, kept.id), (hit, None));
+    assert_eq!((*of, kept.ticket), (hit, None));
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn the_newer_of_two_reads_is_held_whichever_comes_last() {
     world.read(3, "k");
     world.answer();
     let (_, kept) = world.offered.last().expect("offered");
-    assert_eq!(kept.gone, [held.0], "the driver lets the old one go");
+    assert_eq!(kept.gone, [held.id], "the driver lets the old one go");
     assert_eq!(get(&mut world, held), Held::Gone);
 }
 
