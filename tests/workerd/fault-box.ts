@@ -1,6 +1,6 @@
 /** One cell of the tables of failures: an operation, with a connection, a cache, a prefix and events of its own. */
 import { expect } from "vitest";
-import { KEY, OLD, type Operation, TAG } from "./fault-operations.ts";
+import { FRESH, KEY, OLD, type Operation, TAG } from "./fault-operations.ts";
 import type { Isolate } from "./isolate.ts";
 import { credentials, type Stage, together } from "./stage.ts";
 import type { Call, Ended, State, Visit } from "./visit.ts";
@@ -23,6 +23,9 @@ export interface Patience {
   write: number;
 }
 
+/** An isolate has room for 64 connections, and some are for others. */
+const BOXES = 56;
+
 /** No deadline is to be reached. */
 export const PATIENT: Patience = { read: 10_000, write: 10_000 };
 
@@ -31,23 +34,31 @@ export class Box {
   readonly isolate: Isolate;
   readonly cell: Cell;
   readonly prefix: string;
+  readonly namespace: readonly string[];
   readonly visit: Omit<Visit, "calls">;
 
   constructor(stage: Stage, isolate: Isolate, cell: Cell, label: string, patience: Patience = PATIENT) {
     this.stage = stage;
     this.isolate = isolate;
     this.cell = cell;
+    const { compat, call } = cell.operation;
     // The old contract's cache takes no options, and its credentials from the worker's own env.
-    this.prefix = cell.operation.compat ? "leeward" : `box-${label}`;
+    this.prefix = compat ? "leeward" : `box-${label}`;
+    this.namespace = call.namespace ?? [];
     const { UPSTASH_REDIS_REST_URL = "", UPSTASH_REDIS_REST_TOKEN = "" } = credentials(stage.gateway);
-    const options = { prefix: this.prefix, timeout: { ...patience, flight: "20s" } };
+    const timeout = { ...patience, flight: "20s" };
     this.visit = {
-      cache: this.prefix,
-      options,
-      ...(!cell.operation.compat && {
+      cache: compat ? this.prefix : `box-${label}`,
+      options: { prefix: this.prefix, timeout },
+      ...(!compat && {
         env: { UPSTASH_REDIS_REST_URL, UPSTASH_REDIS_REST_TOKEN: `${UPSTASH_REDIS_REST_TOKEN}.${label}` },
       }),
     };
+  }
+
+  /** Where Redis has the entry. */
+  get hash(): string {
+    return `${this.prefix}:k:${this.namespace.join()}:${KEY}`;
   }
 
   call(call: Call): Promise<Ended> {
@@ -64,16 +75,23 @@ export class Box {
     return this.call(this.#placed(call));
   }
 
-  /** The same with all the patience that there is, on the same connection. */
+  /** What a reader gets who would take the callback's value as well. */
+  async read(): Promise<unknown> {
+    const { error, value } = await this.other({ op: "getOrSet", load: { value: FRESH } });
+    expect(error, this.name).toBeUndefined();
+    return value;
+  }
+
+  /** The same as `other` with all the patience that there is, on the same connection. */
   beside(call: Omit<Call, "key">): Promise<Ended> {
     const timeout = { ...PATIENT, flight: "20s" };
-    const visit = { cache: `${this.prefix}-beside`, options: { prefix: this.prefix, timeout } };
+    const visit = { cache: `${this.visit.cache}-beside`, options: { prefix: this.prefix, timeout } };
     return this.isolate.call(this.#placed(call), { ...this.visit, ...visit });
   }
 
   #placed(call: Omit<Call, "key">): Call {
-    const { namespace } = this.cell.operation.call;
-    return { key: KEY, ...(namespace && { namespace }), ...call };
+    const namespace = [...this.namespace];
+    return { key: KEY, ...call, ...(namespace.length > 0 && { namespace }) };
   }
 
   state(): Promise<State> {
@@ -119,6 +137,17 @@ export class Box {
     const { operation, warm, count } = this.cell;
     return `${operation.name}, ${warm ? "warm" : "cold"}, ${count} at once`;
   }
+}
+
+/** A box for each cell, in as many isolates as they need. */
+export async function boxesFor(stage: Stage, cells: readonly Cell[], patience?: Patience): Promise<Box[]> {
+  const boxes: Box[] = [];
+  let { isolate } = stage;
+  for (const [index, cell] of cells.entries()) {
+    if (index > 0 && index % BOXES === 0) isolate = await stage.neighbour();
+    boxes.push(new Box(stage, isolate, cell, String(index), patience));
+  }
+  return boxes;
 }
 
 function pause(): Promise<void> {

@@ -4,52 +4,32 @@
  */
 import { describe, expect, test } from "vitest";
 import { Box } from "./fault-box.ts";
-import { FRESH, KEY, OLD, OPERATIONS, type Operation } from "./fault-operations.ts";
+import { costOf } from "./fault-cost.ts";
+import { type Cost, FRESH, KEY, MODES, OLD, OPERATIONS, type Operation } from "./fault-operations.ts";
 import type { Isolate } from "./isolate.ts";
 import { FLAG_ON, givenBy, OLD_DATE, type Stage, startStage } from "./stage.ts";
+import type { Ended } from "./visit.ts";
 
-const MODES = [
-  { warm: false, count: 1 },
-  { warm: true, count: 1 },
-  { warm: false, count: 20 },
-  { warm: true, count: 20 },
-];
-
-/** Runs the operation, all of its calls at the same time as far as Redis can tell, and gives what it cost. */
-async function costOf(stage: Stage, box: Box): Promise<number[]> {
-  const { operation, warm, count } = box.cell;
+/** Makes warm what is to be, and gives what the operation costs. */
+async function healthyCost(stage: Stage, box: Box): Promise<Cost> {
+  const { operation, warm } = box.cell;
   if (warm && operation.compat) {
     // Its own cache must be warm.
     const warmer: Operation = { ...operation, call: { op: "redisCache", key: KEY, load: { value: OLD } } };
     const other = new Box(stage, box.isolate, { ...box.cell, operation: warmer }, "compat");
     await other.run(1);
   } else if (warm) await box.warmUp();
-  const quiet = async () => {
-    await box.isolate.until(({ underWay }) => underWay.every((n) => n === 0), box.visit);
-    await stage.gateway.idle();
-  };
-  await quiet();
-  await stage.gateway.reset();
-  const before = (await box.state()).books[KEY] ?? { asked: 0, started: 0 };
-  if (count > 1) await stage.hold();
-  const answers = box.run();
-  if (count > 1) {
-    await box.isolate.until(({ books }) => (books[KEY]?.asked ?? 0) - before.asked === count, box.visit);
-    await stage.gateway.seen();
-    await stage.release();
-  }
-  for (const ended of await answers) {
+  return costOf(box, (ended) => {
     expect(ended.error, box.name).toBeUndefined();
-    expectGiven(box, ended.value, givenBy(operation.call, ended));
-  }
-  await quiet();
-  const { httpRequests, redisCommands } = stage.gateway.counters();
-  return [((await box.state()).books[KEY]?.started ?? 0) - before.started, httpRequests, redisCommands];
+    expectGiven(box, ended);
+  });
 }
 
-function expectGiven(box: Box, value: unknown, given: unknown): void {
+function expectGiven(box: Box, ended: Ended): void {
   const { operation, warm, count } = box.cell;
   const { kind, call } = operation;
+  const { value } = ended;
+  const given = givenBy(call, ended);
   const isFresh = !warm || call.options?.forceFresh === true;
   if (kind === "write") expect(value, box.name).toMatchObject({ state: "applied" });
   else if (kind === "change")
@@ -75,7 +55,7 @@ describe.each([FLAG_ON, OLD_DATE])("$name, while nothing fails", (runtime) => {
       // Of the old contract's cache there is one in an isolate.
       const isolate: Isolate = operation.compat ? await stage.neighbour() : stage.isolate;
       const box = new Box(stage, isolate, { operation, warm, count }, String(label));
-      measured[operation.name] = (await costOf(stage, box)).join(" ");
+      measured[operation.name] = (await healthyCost(stage, box)).join(" ");
       expected[operation.name] = operation.costs[index]?.join(" ");
     }
     expect(measured).toEqual(expected);

@@ -19,6 +19,17 @@ export const FRESH = `${SECRET}-fresh`;
 /** What an operation costs: callbacks, HTTP requests, commands. */
 export type Cost = readonly [callbacks: number, requests: number, commands: number];
 
+/** In each of `MODES`. */
+export type Costs = readonly [Cost, Cost, Cost, Cost];
+
+/** How often at once, and on what. */
+export const MODES = [
+  { warm: false, count: 1 },
+  { warm: true, count: 1 },
+  { warm: false, count: 20 },
+  { warm: true, count: 20 },
+] as const;
+
 export interface Operation {
   name: string;
   call: Call;
@@ -33,14 +44,13 @@ export interface Operation {
   serves?: "stale";
   /** On the cache of the old contract, of which there is one in an isolate. */
   compat?: true;
-  /** Alone and cold, alone and warm, 20 at once and cold, 20 at once and warm. */
-  costs: readonly [Cost, Cost, Cost, Cost];
+  costs: Costs;
 }
 
 type Rest = Omit<Call, "op" | "key"> & Partial<Pick<Operation, "stale" | "serves" | "compat">>;
 
 function line(kind: Operation["kind"]) {
-  return (name: string, op: Call["op"], rest: Rest, ...costs: [...Operation["costs"]]): Operation => {
+  return (name: string, op: Call["op"], rest: Rest, ...costs: [...Costs]): Operation => {
     const { stale, serves, compat, ...call } = rest;
     const flags = { ...(stale && { stale }), ...(serves && { serves }), ...(compat && { compat }) };
     const given =
@@ -105,5 +115,5 @@ export function targetsOf({ call }: Operation): Targets {
 
 /** Whether what was stored before must not be served any more when it is applied. */
 export function ends({ kind, call }: Operation): boolean {
-  return kind !== "read" && kind !== "look" && call.op !== "expire";
+  return (kind === "write" || kind === "change") && call.op !== "expire";
 }

@@ -3,8 +3,8 @@
  * has stored, and failures that are none.
  */
 import { describe, expect, test } from "vitest";
-import { Box, type Cell } from "./fault-box.ts";
-import { ends, FRESH, KEY, OLD, OPERATIONS, type Operation, SECRET, SPACE } from "./fault-operations.ts";
+import { Box, boxesFor, type Cell } from "./fault-box.ts";
+import { ends, FRESH, KEY, OLD, OPERATIONS, type Operation, SECRET } from "./fault-operations.ts";
 import { expectNoSecrets } from "./fault-scenario.ts";
 import type { Isolate } from "./isolate.ts";
 import { FLAG_OFF, FLAG_ON, givenBy, OLD_DATE, RUNTIMES, type Stage, startStage } from "./stage.ts";
@@ -16,9 +16,9 @@ type Env = Record<string, string>;
 /** Those with a connection of their own. */
 const OWN = OPERATIONS.filter(({ compat }) => !compat);
 
-function boxesOf(stage: Stage, warm: readonly boolean[], count: number, operations = OWN): Box[] {
+function boxesOf(stage: Stage, warm: readonly boolean[], count: number, operations = OWN): Promise<Box[]> {
   const cells = operations.flatMap((operation) => warm.map((one): Cell => ({ operation, warm: one, count })));
-  return cells.map((cell, index) => new Box(stage, stage.isolate, cell, String(index)));
+  return boxesFor(stage, cells);
 }
 
 /** The operation does what it is for; what is stored counts if it is among `stored`. */
@@ -49,7 +49,7 @@ function expectHonest(operation: Operation, ended: Ended, states: readonly strin
 describe.each(RUNTIMES)("every operation, $name,", (runtime) => {
   test.each([1, 20])("outlives a server that forgets its scripts, %i at once", async (count) => {
     const stage = await startStage(runtime);
-    const boxes = boxesOf(stage, count > 1 ? [true] : [false, true], count);
+    const boxes = await boxesOf(stage, count > 1 ? [true] : [false, true], count);
     await Promise.all(boxes.map((box) => box.cell.warm && box.warmUp()));
     await stage.gateway.fault("flushScripts", { times: 40 });
     await Promise.all(
@@ -75,7 +75,7 @@ describe.each(RUNTIMES)("every operation, $name,", (runtime) => {
 
   test.each(elsewhere)("outlives %s", async (_, error, change) => {
     const stage = await startStage(runtime);
-    const boxes = boxesOf(stage, [false], 5);
+    const boxes = await boxesOf(stage, [false], 5);
     await Promise.all(
       boxes.map(async (box) => {
         box.visit.env = change(box.visit.env ?? {});
@@ -116,14 +116,12 @@ const DAMAGES: [string, (hash: string) => string[][]][] = [
 
 test.each(DAMAGES)("every operation outlives %s", async (what, damage) => {
   const stage = await startStage(FLAG_ON);
-  const boxes = boxesOf(stage, [true], 1);
+  const boxes = await boxesOf(stage, [true], 1);
   await Promise.all(
     boxes.map(async (box) => {
       await box.warmUp();
-      const { namespace } = box.cell.operation.call;
-      const hash = `${box.prefix}:k:${namespace ? SPACE : ""}:${KEY}`;
-      expect(await stage.redis.command("EXISTS", hash)).toBe(1);
-      for (const command of damage(hash)) await stage.redis.command(...command);
+      expect(await stage.redis.command("EXISTS", box.hash)).toBe(1);
+      for (const command of damage(box.hash)) await stage.redis.command(...command);
       const [ended] = await box.run();
       const foreign = what.startsWith("something foreign");
       // What cannot be stored over keeps a `set` and a mark pending; by the next invalidation it is gone.
@@ -168,7 +166,7 @@ describe.each([FLAG_OFF, OLD_DATE])("every operation, $name,", (runtime) => {
   test("runs callbacks and refuses writes without wasm", async () => {
     const empty = Uint8Array.from([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
     const stage = await startStage(runtime, { files: { "leeward.wasm": empty } });
-    for (const box of boxesOf(stage, [false], 5, [...OPERATIONS])) {
+    for (const box of await boxesOf(stage, [false], 5, [...OPERATIONS])) {
       for (const ended of await box.run()) expectHonest(box.cell.operation, ended, ["refused"]);
     }
     expect(stage.gateway.counters().httpRequests).toBe(0);

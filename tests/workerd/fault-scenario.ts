@@ -82,11 +82,8 @@ export async function meetFault(boxes: readonly Box[], fault: FaultCase): Promis
   const all = await Promise.all(
     boxes.map(async (box) => {
       for (const one of await box.run()) expectHonest(box, fault, one);
-      const more = await together(MORE, () => box.other({ op: "getOrSet", load: { value: FRESH } }));
-      expect(
-        more.map(({ value }) => value),
-        box.name,
-      ).toEqual(more.map(() => FRESH));
+      const more = await together(MORE, () => box.read());
+      expect(more, box.name).toEqual(more.map(() => FRESH));
       return box.state();
     }),
   );
