@@ -7,7 +7,8 @@ import type { Call, Targets } from "./visit.ts";
 /** Must never be found in an event, an error's message or a line of the log. */
 export const SECRET = "planted-secret";
 
-export const KEY = `${SECRET}-key`;
+/** As `wrap` makes them, of a name and an argument: a wrapped function's entry is that of all others. */
+export const KEY = `${SECRET}:key`;
 export const ALSO = `${SECRET}-also`;
 export const TAG = `${SECRET}-tag`;
 export const LATE_TAG = `${SECRET}-late`;
@@ -104,6 +105,8 @@ export const OPERATIONS: readonly Operation[] = [
   change("mutate keys", "mutate", keys, [1, 2, 2], [1, 2, 2], [20, 40, 40], [20, 40, 40]),
   change("mutate tags", "mutate", tags, [1, 2, 2], [1, 2, 2], [20, 40, 40], [20, 40, 40]),
   change("mutate all", "mutate", all, [1, 2, 2], [1, 2, 2], [20, 40, 40], [20, 40, 40]),
+  read("a wrapped function", "wrapped", {}, [1, 2, 2], [0, 1, 1], [1, 2, 2], [0, 20, 20]),
+  write("a wrapped function's invalidate", "invalidateWrapped", {}, [0, 1, 1], [0, 1, 1], [0, 20, 20], [0, 20, 20]),
   read("redisCache", "redisCache", { compat: true }, [1, 2, 2], [0, 1, 1], [1, 2, 2], [0, 20, 20]),
   write("invalidateCache", "invalidateCache", { compat: true }, [0, 1, 1], [0, 1, 1], [0, 20, 20], [0, 20, 20]),
 ];
