@@ -1,6 +1,7 @@
 /** One cell of the tables of failures: an operation, with a connection, a cache, a prefix and events of its own. */
 import { expect } from "vitest";
-import { FRESH, KEY, OLD, type Operation, TAG } from "./fault-operations.ts";
+import { FRESH, KEY, OLD, type Operation, SECRET, TAG } from "./fault-operations.ts";
+import { Tally } from "./fault-tally.ts";
 import type { Isolate } from "./isolate.ts";
 import { credentials, type Stage, together } from "./stage.ts";
 import type { Call, Ended, State, Visit } from "./visit.ts";
@@ -36,6 +37,8 @@ export class Box {
   readonly prefix: string;
   readonly namespace: readonly string[];
   readonly visit: Omit<Visit, "calls">;
+  /** Of a raw command. */
+  readonly tally: Tally;
 
   constructor(stage: Stage, isolate: Isolate, cell: Cell, label: string, patience: Patience = PATIENT) {
     this.stage = stage;
@@ -45,6 +48,7 @@ export class Box {
     // The old contract's cache takes no options, and its credentials from the worker's own env.
     this.prefix = compat ? "leeward" : `box-${label}`;
     this.namespace = call.namespace ?? [];
+    this.tally = new Tally(stage.redis, `${SECRET}-count-${label}`);
     const { UPSTASH_REDIS_REST_URL = "", UPSTASH_REDIS_REST_TOKEN = "" } = credentials(stage.gateway);
     const timeout = { ...patience, flight: "20s" };
     this.visit = {
@@ -67,7 +71,11 @@ export class Box {
 
   /** The cell's own operation, as often at once as it says. */
   run(count = this.cell.count): Promise<Ended[]> {
-    return together(count, () => this.call(this.cell.operation.call));
+    const { kind, call } = this.cell.operation;
+    const own = this.#placed(call);
+    return together(count, () =>
+      this.call(kind === "raw" ? { ...own, command: ["INCR", this.tally.key] } : own),
+    );
   }
 
   /** Another call on the operation's key, where it lies. */

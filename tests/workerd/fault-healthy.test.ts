@@ -12,22 +12,29 @@ import type { Ended } from "./visit.ts";
 
 /** Makes warm what is to be, and gives what the operation costs. */
 async function healthyCost(stage: Stage, box: Box): Promise<Cost> {
-  const { operation, warm } = box.cell;
+  const { operation, warm, count } = box.cell;
   if (warm && operation.compat) {
     // Its own cache must be warm.
     const warmer: Operation = { ...operation, call: { op: "redisCache", key: KEY, load: { value: OLD } } };
     const other = new Box(stage, box.isolate, { ...box.cell, operation: warmer }, "compat");
     await other.run(1);
   } else if (warm) await box.warmUp();
-  return costOf(box, (ended) => {
+  const cost = await costOf(box, (ended) => {
     expect(ended.error, box.name).toBeUndefined();
     expectGiven(box, ended);
   });
+  if (operation.kind === "raw") expect(await box.tally.executed(), box.name).toBe(count);
+  await box.tally.check(box.name);
+  return cost;
 }
 
 function expectGiven(box: Box, ended: Ended): void {
   const { operation, warm, count } = box.cell;
   const { kind, call } = operation;
+  if (kind === "raw") {
+    box.tally.take(ended, {}, box.name);
+    return;
+  }
   const { value } = ended;
   const given = givenBy(call, ended);
   const isFresh = !warm || call.options?.forceFresh === true;

@@ -36,9 +36,9 @@ export interface Operation {
   call: Call;
   /**
    * What it gives: a `read` the callback's value, or what is stored; a `look` what is stored; a `write` that it is applied; a
-   * `change` that, and its callback's value.
+   * `change` that, and its callback's value; a `raw` command, which counts up, how often it has been executed.
    */
-  kind: "read" | "look" | "write" | "change";
+  kind: "read" | "look" | "write" | "change" | "raw";
   /** What is stored is stale when it is warm. */
   stale?: true;
   /** Stale may be served, also after an `expire`. */
@@ -68,6 +68,7 @@ const read = line("read");
 const look = line("look");
 const write = line("write");
 const change = line("change");
+const raw = line("raw");
 
 const keys: Rest = { what: { keys: [KEY] } };
 const tags: Rest = { what: { tags: [TAG] } };
@@ -107,6 +108,7 @@ export const OPERATIONS: readonly Operation[] = [
   change("mutate all", "mutate", all, [1, 2, 2], [1, 2, 2], [20, 40, 40], [20, 40, 40]),
   read("a wrapped function", "wrapped", {}, [1, 2, 2], [0, 1, 1], [1, 2, 2], [0, 20, 20]),
   write("a wrapped function's invalidate", "invalidateWrapped", {}, [0, 1, 1], [0, 1, 1], [0, 20, 20], [0, 20, 20]),
+  raw("redis", "redis", {}, [0, 1, 1], [0, 1, 1], [0, 20, 20], [0, 20, 20]),
   read("redisCache", "redisCache", { compat: true }, [1, 2, 2], [0, 1, 1], [1, 2, 2], [0, 20, 20]),
   write("invalidateCache", "invalidateCache", { compat: true }, [0, 1, 1], [0, 1, 1], [0, 20, 20], [0, 20, 20]),
 ];

@@ -4,6 +4,7 @@ import { secretsIn } from "../secrets.ts";
 import { type Box, PATIENT, type Patience } from "./fault-box.ts";
 import type { FaultCase } from "./fault-cases.ts";
 import { ends, FRESH, OLD, SECRET, TAG, targetsOf } from "./fault-operations.ts";
+import type { Failures } from "./fault-tally.ts";
 import type { Isolate } from "./isolate.ts";
 import { givenBy, type Stage, together } from "./stage.ts";
 import type { Ended, State, Thrown } from "./visit.ts";
@@ -36,6 +37,30 @@ function expectTold(box: Box, error: Thrown | undefined, state: "pending" | "ref
   expect(`${error?.message} ${error?.printed}`, box.name).not.toContain(SECRET);
 }
 
+/** What a raw command may say in the fault; `met`: it is the only one, and meets it for certain. */
+function failuresIn(fault: FaultCase, met: boolean): Failures {
+  const { error: kind, raw } = fault;
+  const lasting = kind === "auth";
+  const down = { "not-executed": { kind, retryable: !lasting } };
+  if (raw === "not-executed") return down;
+  if (raw === "redis-error") {
+    const [word = ""] = fault.options?.error?.split(" ") ?? [];
+    const retryable = ["LOADING", "READONLY"].includes(word);
+    return { ...(!met && down), "redis-error": { kind: "server", word, retryable } };
+  }
+  return { ...(!met && down), "unknown-outcome": { kind, retryable: false } };
+}
+
+/** In the fault a raw command says that it is executed, is not, or that nobody knows, and is right. */
+function expectRaw(box: Box, fault: FaultCase, ended: Ended, met: boolean): void {
+  if (typeof fault.raw === "object" && typeof ended.value === "object") {
+    expect(ended.value, box.name).toEqual(fault.raw.reply);
+    return;
+  }
+  if (met) expect(ended.error, box.name).toBeDefined();
+  box.tally.take(ended, failuresIn(fault, met), box.name);
+}
+
 /** During the fault: reads give the callback's value, writes say what they came to. */
 function expectHonest(box: Box, fault: FaultCase, ended: Ended): void {
   const { kind, call, compat } = box.cell.operation;
@@ -46,6 +71,10 @@ function expectHonest(box: Box, fault: FaultCase, ended: Ended): void {
   if (kind === "write") {
     // A cache that nobody can configure has a short deadline, which a busy machine misses.
     expectTold(box, ended.error, compat && ended.error?.state === "pending" ? "pending" : fault.write);
+    return;
+  }
+  if (kind === "raw") {
+    expectRaw(box, fault, ended, box.cell.count === 1);
     return;
   }
   expect(ended.error, box.name).toBeUndefined();
@@ -120,15 +149,27 @@ export async function recover(boxes: readonly Box[], fault: FaultCase): Promise<
         // Who may not run scripts is not asked to for a minute, and a refused invalidation is not sent again: nothing is stored.
         const other = { op: "getOrSet", key: `${SECRET}-other`, load: { value: FRESH } } as const;
         expect((await box.call(other)).value).toBe(FRESH);
+        await expectCounting(box);
         return;
       }
       // What nobody has ended may still be a hit.
-      const asWas = operation.kind === "read" || operation.kind === "look";
+      const asWas = operation.kind === "read" || operation.kind === "look" || operation.kind === "raw";
       await box.untilHit(FRESH, asWas ? [FRESH, OLD] : [FRESH]);
+      await expectCounting(box);
       const { stats } = await box.untilEmpty();
       if (ends(operation) && !operation.compat) expect(stats.invalidationsApplied).toBeGreaterThan(0);
     }),
   );
+}
+
+/** Raw commands are executed again, and what was said of those before was right. */
+async function expectCounting(box: Box): Promise<void> {
+  if (box.cell.operation.kind !== "raw") return;
+  const before = await box.tally.executed();
+  const [ended] = await box.run(1);
+  expect(ended, box.name).toMatchObject({ value: before + 1 });
+  box.tally.take(ended as Ended, {}, box.name);
+  await box.tally.check(box.name);
 }
 
 /**
@@ -150,6 +191,7 @@ export async function flap(boxes: readonly Box[], fault: FaultCase): Promise<voi
       let wasApplied = false;
       for (const ended of await box.run(4)) {
         if (kind === "write" && ended.error !== undefined) expectTold(box, ended.error, "pending");
+        else if (kind === "raw") expectRaw(box, fault, ended, false);
         else expect(ended.error, box.name).toBeUndefined();
         const { state, invalidation } = (ended.value ?? {}) as Record<string, { state?: unknown } | string>;
         const told = kind === "change" ? (invalidation as { state?: unknown } | undefined)?.state : state;
@@ -170,6 +212,7 @@ export async function flap(boxes: readonly Box[], fault: FaultCase): Promise<voi
       if (isOver) expect(ended.value, box.name).toBe(FRESH);
       else expect([OLD, FRESH], box.name).toContain(ended.value);
       await box.untilEmpty();
+      await expectCounting(box);
     }),
   );
 }

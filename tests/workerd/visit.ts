@@ -106,6 +106,7 @@ export interface Thrown {
   state?: unknown;
   kind?: unknown;
   retryable?: unknown;
+  word?: unknown;
   keys?: unknown;
 }
 

@@ -183,10 +183,11 @@ async function perform(kept: Kept, client: Pick<Cache, "getOrSet">, call: Call):
 }
 
 function describe(error: unknown, thrown: unknown): Thrown {
-  const { name, message, code, state, kind, retryable, keys } = error as Error & Record<string, unknown>;
+  const { name, message } = error as Error;
+  const { code, state, kind, retryable, word, keys } = error as Record<string, unknown>;
   const leeward = isLeewardError(error);
   const printed = JSON.stringify(error);
-  return { name, message, own: error === thrown, leeward, printed, code, state, kind, retryable, keys };
+  return { name, message, own: error === thrown, leeward, printed, code, state, kind, retryable, word, keys };
 }
 
 function contextOf(visit: Visit, ctx: Context): Context | undefined {
