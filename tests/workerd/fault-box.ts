@@ -1,6 +1,6 @@
 /** One cell of the tables of failures: an operation, with a connection, a cache, a prefix and events of its own. */
 import { expect } from "vitest";
-import { FRESH, KEY, OLD, type Operation, SECRET, TAG } from "./fault-operations.ts";
+import { FRESH, KEY, OLD, type Operation, SECRET, SPACE, TAG } from "./fault-operations.ts";
 import { Tally } from "./fault-tally.ts";
 import type { Isolate } from "./isolate.ts";
 import { credentials, type Stage, together } from "./stage.ts";
@@ -26,6 +26,8 @@ export interface Patience {
 
 /** An isolate has room for 64 connections, and some are for others. */
 const BOXES = 56;
+/** Longer than any test takes. */
+const L1 = { ttl: "60s", maxBytes: 65_536 };
 
 /** No deadline is to be reached. */
 export const PATIENT: Patience = { read: 10_000, write: 10_000 };
@@ -44,20 +46,27 @@ export class Box {
     this.stage = stage;
     this.isolate = isolate;
     this.cell = cell;
-    const { compat, call } = cell.operation;
-    // The old contract's cache takes no options, and its credentials from the worker's own env.
-    this.prefix = compat ? "leeward" : `box-${label}`;
-    this.namespace = call.namespace ?? [];
+    const { compat, l1, call } = cell.operation;
+    // The old contract's cache takes no options, and its credentials from the worker's own env. Of caches that hold values there
+    // are four in an isolate: they are one, with a namespace for each box.
+    this.prefix = compat ? "leeward" : l1 ? "box-l1" : `box-${label}`;
+    this.namespace = [...(l1 ? [`${SPACE}-${label}`] : []), ...(call.namespace ?? [])];
     this.tally = new Tally(stage.redis, `${SECRET}-count-${label}`);
     const { UPSTASH_REDIS_REST_URL = "", UPSTASH_REDIS_REST_TOKEN = "" } = credentials(stage.gateway);
     const timeout = { ...patience, flight: "20s" };
     this.visit = {
       cache: compat ? this.prefix : `box-${label}`,
-      options: { prefix: this.prefix, timeout },
+      options: { prefix: this.prefix, timeout, ...(l1 && { l1: L1 }) },
       ...(!compat && {
         env: { UPSTASH_REDIS_REST_URL, UPSTASH_REDIS_REST_TOKEN: `${UPSTASH_REDIS_REST_TOKEN}.${label}` },
       }),
     };
+  }
+
+  /** The value that is stored when it is warm is held by this isolate, which is not asked of Redis then. */
+  get holds(): boolean {
+    const { operation, warm } = this.cell;
+    return warm && operation.l1 === true && (operation.kind === "read" || operation.kind === "look");
   }
 
   /** Where Redis has the entry. */
@@ -84,13 +93,16 @@ export class Box {
   }
 
   /** What a reader gets who would take the callback's value as well. */
-  async read(): Promise<unknown> {
-    const { error, value } = await this.other({ op: "getOrSet", load: { value: FRESH } });
+  async read(options?: Call["options"]): Promise<unknown> {
+    const { error, value } = await this.other({
+      ...{ op: "getOrSet", load: { value: FRESH } },
+      ...(options && { options }),
+    });
     expect(error, this.name).toBeUndefined();
     return value;
   }
 
-  /** The same as `other` with all the patience that there is, on the same connection. */
+  /** The same as `other` with all the patience that there is, on the same connection, and by a cache that holds nothing itself. */
   beside(call: Omit<Call, "key">): Promise<Ended> {
     const timeout = { ...PATIENT, flight: "20s" };
     const visit = { cache: `${this.visit.cache}-beside`, options: { prefix: this.prefix, timeout } };
@@ -113,6 +125,18 @@ export class Box {
     expect(value).toMatchObject({ stored: true });
     expect((await this.beside({ op: "look" })).value).toMatchObject({ outcome: "hit", value: OLD });
     if (stale) expect((await this.beside({ op: "expire" })).value).toEqual({ state: "applied" });
+    await this.hold();
+  }
+
+  /** Looks until what is stored is held, where the operation's cache holds anything. */
+  async hold(): Promise<void> {
+    if (!this.cell.operation.l1) return;
+    for (const end = Date.now() + PATIENCE_MS; ; ) {
+      const { value } = await this.other({ op: "look" });
+      if ((value as { l1: boolean }).l1) return;
+      if (Date.now() > end) throw new Error(`${this.name}: is not held: ${JSON.stringify(value)}`);
+      await pause();
+    }
   }
 
   /** Asks until it is a hit: everything is in order then. Only what is allowed may be given meanwhile. */

@@ -8,7 +8,7 @@ import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 import { type Box, boxesFor } from "./fault-box.ts";
 import { CASES, type FaultCase } from "./fault-cases.ts";
 import { OPERATIONS, SECRET } from "./fault-operations.ts";
-import { expectNoSecrets, flap, meetFault, patienceFor, recover } from "./fault-scenario.ts";
+import { expectNoSecrets, flap, jump, meetFault, patienceFor, recover } from "./fault-scenario.ts";
 import { type Runtime, type Stage, startStage } from "./stage.ts";
 
 /** Who observes nothing logs; of its own cache there is one in an isolate. */
@@ -44,10 +44,7 @@ async function expectContract(stage: Stage, fault: FaultCase, counts: readonly n
     const boxes = await boxesOf(on, fault, count);
     await Promise.all(boxes.map((box) => box.cell.warm && box.warmUp()));
     await meetFault(boxes, fault);
-    if (fault.jump !== undefined) {
-      for (const isolate of new Set(boxes.map((box) => box.isolate)))
-        await isolate.send(`/jump?by=${fault.jump}`, {}).answer;
-    }
+    if (fault.jump !== undefined) await jump(boxes, fault.jump);
     await recover(boxes, fault);
     cells += boxes.length;
     // Connections that are refused cannot be counted.

@@ -10,7 +10,7 @@ async function quiet({ stage, isolate, visit }: Box): Promise<void> {
 }
 
 /** Runs the cell's calls, has each of their ends looked at, and gives what they have cost. */
-export async function costOf(box: Box, look: (ended: Ended) => void): Promise<Cost> {
+export async function costOf(box: Box, [, requests]: Cost, look: (ended: Ended) => void): Promise<Cost> {
   const { stage, isolate, visit, cell } = box;
   await quiet(box);
   await stage.gateway.reset();
@@ -19,7 +19,7 @@ export async function costOf(box: Box, look: (ended: Ended) => void): Promise<Co
   const answers = box.run();
   if (cell.count > 1) {
     await isolate.until(({ books }) => (books[KEY]?.asked ?? 0) - before.asked === cell.count, visit);
-    await stage.gateway.seen();
+    if (requests > 0) await stage.gateway.seen();
     await stage.release();
   }
   for (const ended of await answers) look(ended);

@@ -43,17 +43,22 @@ export interface Operation {
   stale?: true;
   /** Stale may be served, also after an `expire`. */
   serves?: "stale";
+  /** By a cache that holds values itself: what is stored when it is warm is held, too. */
+  l1?: true;
   /** On the cache of the old contract, of which there is one in an isolate. */
   compat?: true;
   costs: Costs;
 }
 
-type Rest = Omit<Call, "op" | "key"> & Partial<Pick<Operation, "stale" | "serves" | "compat">>;
+type Rest = Omit<Call, "op" | "key"> & Partial<Pick<Operation, "stale" | "serves" | "l1" | "compat">>;
 
 function line(kind: Operation["kind"]) {
   return (name: string, op: Call["op"], rest: Rest, ...costs: [...Costs]): Operation => {
-    const { stale, serves, compat, ...call } = rest;
-    const flags = { ...(stale && { stale }), ...(serves && { serves }), ...(compat && { compat }) };
+    const { stale, serves, l1, compat, ...call } = rest;
+    const flags = {
+      ...{ ...(stale && { stale }), ...(serves && { serves }) },
+      ...{ ...(l1 && { l1 }), ...(compat && { compat }) },
+    };
     const given =
       kind === "read" || kind === "change"
         ? { load: { value: FRESH } }
@@ -73,6 +78,7 @@ const raw = line("raw");
 const keys: Rest = { what: { keys: [KEY] } };
 const tags: Rest = { what: { tags: [TAG] } };
 const all: Rest = { what: { all: true } };
+const held: Rest = { l1: true };
 const late = { load: { value: FRESH, tags: { names: [LATE_TAG], awaited: true } } };
 const either = { options: { swr: 60_000, staleIfError: 60_000 }, stale: true, serves: "stale" } as const;
 
@@ -109,6 +115,15 @@ export const OPERATIONS: readonly Operation[] = [
   read("a wrapped function", "wrapped", {}, [1, 2, 2], [0, 1, 1], [1, 2, 2], [0, 20, 20]),
   write("a wrapped function's invalidate", "invalidateWrapped", {}, [0, 1, 1], [0, 1, 1], [0, 20, 20], [0, 20, 20]),
   raw("redis", "redis", {}, [0, 1, 1], [0, 1, 1], [0, 20, 20], [0, 20, 20]),
+  read("getOrSet, with l1", "getOrSet", held, [1, 2, 2], [0, 0, 0], [1, 2, 2], [0, 0, 0]),
+  look("lookup, without a callback, with l1", "look", held, [0, 1, 1], [0, 0, 0], [0, 20, 20], [0, 0, 0]),
+  write("set, with l1", "set", held, [0, 2, 2], [0, 2, 2], [0, 40, 40], [0, 40, 40]),
+  // What follows from a value that was held is not stored; the first of many ends it, and the others read, each after a drop.
+  write("set, after a read, with l1", "update", held, [0, 2, 2], [0, 1, 1], [0, 40, 40], [0, 39, 58]),
+  write("delete, with l1", "delete", held, [0, 1, 1], [0, 1, 1], [0, 20, 20], [0, 20, 20]),
+  write("invalidate tags, with l1", "invalidate", { ...tags, ...held }, [0, 1, 1], [0, 1, 1], [0, 20, 20], [0, 20, 20]),
+  write("expire all, with l1", "expire", { ...all, ...held }, [0, 1, 1], [0, 1, 1], [0, 20, 20], [0, 20, 20]),
+  change("mutate keys, with l1", "mutate", { ...keys, ...held }, [1, 2, 2], [1, 2, 2], [20, 40, 40], [20, 40, 40]),
   read("redisCache", "redisCache", { compat: true }, [1, 2, 2], [0, 1, 1], [1, 2, 2], [0, 20, 20]),
   write("invalidateCache", "invalidateCache", { compat: true }, [0, 1, 1], [0, 1, 1], [0, 20, 20], [0, 20, 20]),
 ];

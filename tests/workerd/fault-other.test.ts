@@ -22,12 +22,13 @@ function boxesOf(stage: Stage, warm: readonly boolean[], count: number, operatio
   return boxesFor(stage, cells);
 }
 
-/** The operation does what it is for; what is stored counts if it is among `stored`. */
+/** The operation does what it is for; what is stored counts if it is among `stored`, and what is held in any case. */
 function expectDone(box: Box, ended: Ended, stored: readonly unknown[]): void {
-  const { cell, name, tally } = box;
+  const { cell, name, tally, holds } = box;
   const { kind, call } = cell.operation;
   expect(ended.error, name).toBeUndefined();
   if (kind === "raw") tally.take(ended, {}, name);
+  else if (holds) expect(givenBy(call, ended), name).toBe(OLD);
   else if (kind === "write") expect(ended.value, name).toMatchObject({ state: "applied" });
   else if (kind === "change")
     expect(ended.value, name).toMatchObject({ value: FRESH, invalidation: { state: "applied" } });
@@ -174,6 +175,7 @@ describe.each([FLAG_OFF, OLD_DATE])("every operation, $name,", (runtime) => {
         (ended?.value as { invalidation?: { state: string } } | undefined)?.invalidation ?? ended?.error;
       const old = ends(operation) && told?.state !== "refused" ? [] : [OLD];
       await box.untilHit(FRESH, [FRESH, ...old]);
+      if (operation.l1) expect([FRESH, ...old], box.name).toContain(await box.read());
     };
     // After three traps within 10 s an isolate does without a core: two operations for each.
     for (let index = 0; index < all.length; index += 2) {
