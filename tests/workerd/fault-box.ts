@@ -1,4 +1,5 @@
 /** One cell of the tables of failures: an operation, with a connection, a cache, a prefix and events of its own. */
+import type { CacheOptions } from "leeward";
 import { expect } from "vitest";
 import { FRESH, KEY, OLD, type Operation, SECRET, SPACE, TAG } from "./fault-operations.ts";
 import { Tally } from "./fault-tally.ts";
@@ -24,6 +25,9 @@ export interface Patience {
   write: number;
 }
 
+/** More of what a box's cache is told; that beside it is not. */
+export type Settings = Pick<CacheOptions, "maxValueBytes">;
+
 /** An isolate has room for 64 connections, and some are for others. */
 const BOXES = 56;
 /** Longer than any test takes. */
@@ -42,7 +46,14 @@ export class Box {
   /** Of a raw command. */
   readonly tally: Tally;
 
-  constructor(stage: Stage, isolate: Isolate, cell: Cell, label: string, patience: Patience = PATIENT) {
+  constructor(
+    stage: Stage,
+    isolate: Isolate,
+    cell: Cell,
+    label: string,
+    patience: Patience = PATIENT,
+    settings: Settings = {},
+  ) {
     this.stage = stage;
     this.isolate = isolate;
     this.cell = cell;
@@ -56,7 +67,7 @@ export class Box {
     const timeout = { ...patience, flight: "20s" };
     this.visit = {
       cache: compat ? this.prefix : `box-${label}`,
-      options: { prefix: this.prefix, timeout, ...(l1 && { l1: L1 }) },
+      options: { prefix: this.prefix, timeout, ...(l1 && { l1: L1 }), ...settings },
       ...(!compat && {
         env: { UPSTASH_REDIS_REST_URL, UPSTASH_REDIS_REST_TOKEN: `${UPSTASH_REDIS_REST_TOKEN}.${label}` },
       }),
@@ -172,12 +183,17 @@ export class Box {
 }
 
 /** A box for each cell, in as many isolates as they need. */
-export async function boxesFor(stage: Stage, cells: readonly Cell[], patience?: Patience): Promise<Box[]> {
+export async function boxesFor(
+  stage: Stage,
+  cells: readonly Cell[],
+  patience?: Patience,
+  settings?: Settings,
+): Promise<Box[]> {
   const boxes: Box[] = [];
   let { isolate } = stage;
   for (const [index, cell] of cells.entries()) {
     if (index > 0 && index % BOXES === 0) isolate = await stage.neighbour();
-    boxes.push(new Box(stage, isolate, cell, String(index), patience));
+    boxes.push(new Box(stage, isolate, cell, String(index), patience, settings));
   }
   return boxes;
 }

@@ -4,7 +4,7 @@ import { type Cost, KEY } from "./fault-operations.ts";
 import type { Ended } from "./visit.ts";
 
 /** Nothing that belongs to an answer is under way any more. */
-async function quiet({ stage, isolate, visit }: Box): Promise<void> {
+export async function quiet({ stage, isolate, visit }: Box): Promise<void> {
   await isolate.until(({ underWay }) => underWay.every((n) => n === 0), visit);
   await stage.gateway.idle();
 }
