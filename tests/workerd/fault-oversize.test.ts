@@ -16,7 +16,7 @@ const SETTINGS = { maxValueBytes: 1024 };
 const PADDING = "x".repeat(SETTINGS.maxValueBytes);
 const LARGE = `${FRESH} ${PADDING}`;
 
-/** Of the old contract's cache the limit cannot be set. */
+/** Of the old contract's cache the limit cannot be set: it has a test of its own. */
 const OWN = OPERATIONS.filter(({ compat }) => !compat);
 
 const isSet = ({ call }: Operation) => call.op === "set" || call.op === "update";
@@ -211,6 +211,23 @@ describe.each(RUNTIMES)("every operation, $name:", (runtime) => {
     }
     expect(measured).toEqual(expected);
     await expectNoSecrets(stage, boxes);
+    await stage.settled();
+  });
+
+  test("the old contract's cache, whose limit is the largest that there is, stores nothing over it", async () => {
+    const stage = await startStage(runtime);
+    const value = LARGE.padEnd(4 * 1024 * 1024, "x");
+    const operation = OPERATIONS.find(({ call }) => call.op === "redisCache") as Operation;
+    const call = { ...operation.call, load: { value } };
+    const cell = { operation: { ...operation, call }, warm: false, count: 1 };
+    const box = new Box(stage, stage.isolate, cell, "compat");
+    const cost = await costOf(box, [1, 1, 1], (ended) => {
+      expect(ended.error).toBeUndefined();
+      expect(ended.value === value).toBe(true);
+    });
+    expect(cost).toEqual([1, 1, 1]);
+    expect(await isLargeStored(box)).toBe(false);
+    await expectNoSecrets(stage, [box]);
     await stage.settled();
   });
 });

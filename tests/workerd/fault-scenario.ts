@@ -111,8 +111,11 @@ export async function meetFault(boxes: readonly Box[], fault: FaultCase): Promis
   const before = await Promise.all(boxes.map((box) => box.state()));
   await boxes[0]?.stage.gateway.fault(fault.fault, fault.options);
   const all = await Promise.all(
-    boxes.map(async (box) => {
+    boxes.map(async (box, index) => {
       for (const one of await box.run()) expectHonest(box, fault, one);
+      if (box.holds) {
+        expect((await box.state()).stats.requests, box.name).toBe(before[index]?.stats.requests);
+      }
       // Past what is held, which no fault of Redis touches.
       const more = await together(MORE, () => box.read(box.holds ? { l1: false } : undefined));
       expect(more, box.name).toEqual(more.map(() => FRESH));
