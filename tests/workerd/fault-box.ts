@@ -1,6 +1,8 @@
 /** One cell of the tables of failures: an operation, with a connection, a cache, a prefix and events of its own. */
+import type { CacheOptions } from "leeward";
 import { expect } from "vitest";
-import { KEY, OLD, type Operation, TAG } from "./fault-operations.ts";
+import { FRESH, KEY, OLD, type Operation, SECRET, SPACE, TAG } from "./fault-operations.ts";
+import { Tally } from "./fault-tally.ts";
 import type { Isolate } from "./isolate.ts";
 import { credentials, type Stage, together } from "./stage.ts";
 import type { Call, Ended, State, Visit } from "./visit.ts";
@@ -23,6 +25,14 @@ export interface Patience {
   write: number;
 }
 
+/** More of what a box's cache is told; that beside it is not. */
+export type Settings = Pick<CacheOptions, "maxValueBytes">;
+
+/** An isolate has room for 64 connections, and some are for others. */
+const BOXES = 56;
+/** Longer than any test takes. */
+const L1 = { ttl: "60s", maxBytes: 65_536 };
+
 /** No deadline is to be reached. */
 export const PATIENT: Patience = { read: 10_000, write: 10_000 };
 
@@ -31,23 +41,48 @@ export class Box {
   readonly isolate: Isolate;
   readonly cell: Cell;
   readonly prefix: string;
+  readonly namespace: readonly string[];
   readonly visit: Omit<Visit, "calls">;
+  /** Of a raw command. */
+  readonly tally: Tally;
 
-  constructor(stage: Stage, isolate: Isolate, cell: Cell, label: string, patience: Patience = PATIENT) {
+  constructor(
+    stage: Stage,
+    isolate: Isolate,
+    cell: Cell,
+    label: string,
+    patience: Patience = PATIENT,
+    settings: Settings = {},
+  ) {
     this.stage = stage;
     this.isolate = isolate;
     this.cell = cell;
-    // The old contract's cache takes no options, and its credentials from the worker's own env.
-    this.prefix = cell.operation.compat ? "leeward" : `box-${label}`;
+    const { compat, l1, call } = cell.operation;
+    // The old contract's cache takes no options, and its credentials from the worker's own env. Of caches that hold values there
+    // are four in an isolate: they are one, with a namespace for each box.
+    this.prefix = compat ? "leeward" : l1 ? "box-l1" : `box-${label}`;
+    this.namespace = [...(l1 ? [`${SPACE}-${label}`] : []), ...(call.namespace ?? [])];
+    this.tally = new Tally(stage.redis, `${SECRET}-count-${label}`);
     const { UPSTASH_REDIS_REST_URL = "", UPSTASH_REDIS_REST_TOKEN = "" } = credentials(stage.gateway);
-    const options = { prefix: this.prefix, timeout: { ...patience, flight: "20s" } };
+    const timeout = { ...patience, flight: "20s" };
     this.visit = {
-      cache: this.prefix,
-      options,
-      ...(!cell.operation.compat && {
+      cache: compat ? this.prefix : `box-${label}`,
+      options: { prefix: this.prefix, timeout, ...(l1 && { l1: L1 }), ...settings },
+      ...(!compat && {
         env: { UPSTASH_REDIS_REST_URL, UPSTASH_REDIS_REST_TOKEN: `${UPSTASH_REDIS_REST_TOKEN}.${label}` },
       }),
     };
+  }
+
+  /** The value that is stored when it is warm is held by this isolate, which is not asked of Redis then. */
+  get holds(): boolean {
+    const { operation, warm } = this.cell;
+    return warm && operation.l1 === true && (operation.kind === "read" || operation.kind === "look");
+  }
+
+  /** Where Redis has the entry. */
+  get hash(): string {
+    return `${this.prefix}:k:${this.namespace.join()}:${KEY}`;
   }
 
   call(call: Call): Promise<Ended> {
@@ -56,7 +91,11 @@ export class Box {
 
   /** The cell's own operation, as often at once as it says. */
   run(count = this.cell.count): Promise<Ended[]> {
-    return together(count, () => this.call(this.cell.operation.call));
+    const { kind, call } = this.cell.operation;
+    const own = this.#placed(call);
+    return together(count, () =>
+      this.call(kind === "raw" ? { ...own, command: ["INCR", this.tally.key] } : own),
+    );
   }
 
   /** Another call on the operation's key, where it lies. */
@@ -64,16 +103,26 @@ export class Box {
     return this.call(this.#placed(call));
   }
 
-  /** The same with all the patience that there is, on the same connection. */
+  /** What a reader gets who would take the callback's value as well. */
+  async read(options?: Call["options"]): Promise<unknown> {
+    const { error, value } = await this.other({
+      ...{ op: "getOrSet", load: { value: FRESH } },
+      ...(options && { options }),
+    });
+    expect(error, this.name).toBeUndefined();
+    return value;
+  }
+
+  /** The same as `other` with all the patience that there is, on the same connection, and by a cache that holds nothing itself. */
   beside(call: Omit<Call, "key">): Promise<Ended> {
     const timeout = { ...PATIENT, flight: "20s" };
-    const visit = { cache: `${this.prefix}-beside`, options: { prefix: this.prefix, timeout } };
+    const visit = { cache: `${this.visit.cache}-beside`, options: { prefix: this.prefix, timeout } };
     return this.isolate.call(this.#placed(call), { ...this.visit, ...visit });
   }
 
   #placed(call: Omit<Call, "key">): Call {
-    const { namespace } = this.cell.operation.call;
-    return { key: KEY, ...(namespace && { namespace }), ...call };
+    const namespace = [...this.namespace];
+    return { key: KEY, ...call, ...(namespace.length > 0 && { namespace }) };
   }
 
   state(): Promise<State> {
@@ -87,6 +136,18 @@ export class Box {
     expect(value).toMatchObject({ stored: true });
     expect((await this.beside({ op: "look" })).value).toMatchObject({ outcome: "hit", value: OLD });
     if (stale) expect((await this.beside({ op: "expire" })).value).toEqual({ state: "applied" });
+    await this.hold();
+  }
+
+  /** Looks until what is stored is held, where the operation's cache holds anything. */
+  async hold(): Promise<void> {
+    if (!this.cell.operation.l1) return;
+    for (const end = Date.now() + PATIENCE_MS; ; ) {
+      const { value } = await this.other({ op: "look" });
+      if ((value as { l1: boolean }).l1) return;
+      if (Date.now() > end) throw new Error(`${this.name}: is not held: ${JSON.stringify(value)}`);
+      await pause();
+    }
   }
 
   /** Asks until it is a hit: everything is in order then. Only what is allowed may be given meanwhile. */
@@ -119,6 +180,22 @@ export class Box {
     const { operation, warm, count } = this.cell;
     return `${operation.name}, ${warm ? "warm" : "cold"}, ${count} at once`;
   }
+}
+
+/** A box for each cell, in as many isolates as they need. */
+export async function boxesFor(
+  stage: Stage,
+  cells: readonly Cell[],
+  patience?: Patience,
+  settings?: Settings,
+): Promise<Box[]> {
+  const boxes: Box[] = [];
+  let { isolate } = stage;
+  for (const [index, cell] of cells.entries()) {
+    if (index > 0 && index % BOXES === 0) isolate = await stage.neighbour();
+    boxes.push(new Box(stage, isolate, cell, String(index), patience, settings));
+  }
+  return boxes;
 }
 
 function pause(): Promise<void> {

@@ -1,5 +1,5 @@
 /** The ways in which Redis fails, and what is to become of calls meanwhile. */
-import type { ErrorKind } from "leeward";
+import type { ErrorKind, RedisError } from "leeward";
 import type { FaultName, FaultOptions } from "../../dev/gateway.mjs";
 import { SECRET } from "./fault-operations.ts";
 
@@ -12,6 +12,11 @@ export interface FaultCase {
   message: RegExp;
   /** What a write comes to. */
   write: "pending" | "refused";
+  /**
+   * What a raw command comes to that has met the fault, or with what it is answered: whatever Redis says. Who meets a connection
+   * that is known to be down is not executed.
+   */
+  raw: RedisError["code"] | { readonly reply: unknown };
   /** Redis never answers: calls end by their own deadlines. */
   silent?: true;
   /** So large that not every operation can meet it in a reasonable time: those that are alike are left out. */
@@ -26,15 +31,20 @@ const cause = (
   error: ErrorKind,
   message: RegExp,
   options: FaultOptions = {},
-): FaultCase => ({ name, fault, error, message, options, write: "pending" });
+): FaultCase => ({ name, fault, error, message, options, write: "pending", raw: "unknown-outcome" });
 
-const redis = (error: string, kind: ErrorKind, message: RegExp): FaultCase =>
-  cause(`redis answers ${error.split(" ")[0]}`, "redisError", kind, message, {
+const redis = (error: string, kind: ErrorKind, message: RegExp): FaultCase => ({
+  ...cause(`redis answers ${error.split(" ")[0]}`, "redisError", kind, message, {
     error: `${error}: ${SECRET}`,
-  });
+  }),
+  raw: "redis-error",
+});
 
-const status = (code: number, kind: ErrorKind, message: RegExp): FaultCase =>
-  cause(`HTTP status ${code}`, "status", kind, message, { code, body: { error: `ERR ${SECRET}` } });
+const status = (code: number, kind: ErrorKind, message: RegExp): FaultCase => ({
+  ...cause(`HTTP status ${code}`, "status", kind, message, { code, body: { error: `ERR ${SECRET}` } }),
+  // Refused credentials let nothing in.
+  raw: kind === "auth" ? "not-executed" : "unknown-outcome",
+});
 
 const broken = /connection to redis failed or broke/;
 const deadline = /no answer within the deadline/;
@@ -63,7 +73,10 @@ export const CASES: readonly FaultCase[] = [
   cause("HTML", "html", "protocol", /malformed reply/, { body: `<h1>${SECRET}</h1>` }),
   cause("half a body", "truncated", "protocol", /malformed reply/),
   cause("wrong container", "wrongTypes", "protocol", /malformed reply/, { shape: "container" }),
-  cause("wrong results", "wrongTypes", "protocol", /malformed reply|expected/, { shape: "results" }),
+  {
+    ...cause("wrong results", "wrongTypes", "protocol", /malformed reply|expected/, { shape: "results" }),
+    raw: { reply: { an: "object" } },
+  },
   cause("too few results", "wrongTypes", "protocol", /malformed reply/, { shape: "fewer" }),
   cause("too many results", "wrongTypes", "protocol", /malformed reply/, { shape: "more" }),
   cause("an empty body", "empty", "protocol", /malformed reply/),

@@ -4,6 +4,7 @@ import { secretsIn } from "../secrets.ts";
 import { type Box, PATIENT, type Patience } from "./fault-box.ts";
 import type { FaultCase } from "./fault-cases.ts";
 import { ends, FRESH, OLD, SECRET, TAG, targetsOf } from "./fault-operations.ts";
+import type { Failures } from "./fault-tally.ts";
 import type { Isolate } from "./isolate.ts";
 import { givenBy, type Stage, together } from "./stage.ts";
 import type { Ended, State, Thrown } from "./visit.ts";
@@ -36,6 +37,30 @@ function expectTold(box: Box, error: Thrown | undefined, state: "pending" | "ref
   expect(`${error?.message} ${error?.printed}`, box.name).not.toContain(SECRET);
 }
 
+/** What a raw command may say in the fault; `met`: it is the only one, and meets it for certain. */
+function failuresIn(fault: FaultCase, met: boolean): Failures {
+  const { error: kind, raw } = fault;
+  const lasting = kind === "auth";
+  const down = { "not-executed": { kind, retryable: !lasting } };
+  if (raw === "not-executed") return down;
+  if (raw === "redis-error") {
+    const [word = ""] = fault.options?.error?.split(" ") ?? [];
+    const retryable = ["LOADING", "READONLY"].includes(word);
+    return { ...(!met && down), "redis-error": { kind: "server", word, retryable } };
+  }
+  return { ...(!met && down), "unknown-outcome": { kind, retryable: false } };
+}
+
+/** In the fault a raw command says that it is executed, is not, or that nobody knows, and is right. */
+function expectRaw(box: Box, fault: FaultCase, ended: Ended, met: boolean): void {
+  if (typeof fault.raw === "object" && typeof ended.value === "object") {
+    expect(ended.value, box.name).toEqual(fault.raw.reply);
+    return;
+  }
+  if (met) expect(ended.error, box.name).toBeDefined();
+  box.tally.take(ended, failuresIn(fault, met), box.name);
+}
+
 /** During the fault: reads give the callback's value, writes say what they came to. */
 function expectHonest(box: Box, fault: FaultCase, ended: Ended): void {
   const { kind, call, compat } = box.cell.operation;
@@ -48,12 +73,18 @@ function expectHonest(box: Box, fault: FaultCase, ended: Ended): void {
     expectTold(box, ended.error, compat && ended.error?.state === "pending" ? "pending" : fault.write);
     return;
   }
+  if (kind === "raw") {
+    expectRaw(box, fault, ended, box.cell.count === 1);
+    return;
+  }
   expect(ended.error, box.name).toBeUndefined();
   if (kind === "change") {
     const { value, marked, invalidation } = ended.value as Record<string, unknown>;
     expect([value, marked], box.name).toEqual([FRESH, false]);
     expect(invalidation, box.name).toMatchObject({ state: fault.write });
-  } else expect(givenBy(call, ended), box.name).toBe(kind === "look" ? undefined : FRESH);
+  } else {
+    expect(givenBy(call, ended), box.name).toBe(box.holds ? OLD : kind === "look" ? undefined : FRESH);
+  }
 }
 
 /** That something tells the cause: an event, or for the old contract's cache, which nobody observes, the log. */
@@ -80,13 +111,14 @@ export async function meetFault(boxes: readonly Box[], fault: FaultCase): Promis
   const before = await Promise.all(boxes.map((box) => box.state()));
   await boxes[0]?.stage.gateway.fault(fault.fault, fault.options);
   const all = await Promise.all(
-    boxes.map(async (box) => {
+    boxes.map(async (box, index) => {
       for (const one of await box.run()) expectHonest(box, fault, one);
-      const more = await together(MORE, () => box.other({ op: "getOrSet", load: { value: FRESH } }));
-      expect(
-        more.map(({ value }) => value),
-        box.name,
-      ).toEqual(more.map(() => FRESH));
+      if (box.holds) {
+        expect((await box.state()).stats.requests, box.name).toBe(before[index]?.stats.requests);
+      }
+      // Past what is held, which no fault of Redis touches.
+      const more = await together(MORE, () => box.read(box.holds ? { l1: false } : undefined));
+      expect(more, box.name).toEqual(more.map(() => FRESH));
       return box.state();
     }),
   );
@@ -101,16 +133,23 @@ export async function meetFault(boxes: readonly Box[], fault: FaultCase): Promis
     const attempts = ATTEMPTS + (ATTEMPTS_A_SECOND * (Date.now() - began)) / 1000;
     expect(now.connection.attempts - then.connection.attempts, box.name).toBeLessThanOrEqual(attempts);
     // Where scripts are refused, each goes on without them.
-    const requests = (fault.write === "refused" ? 6 : 3) * (count + MORE) + attempts;
+    const requests = (fault.write === "refused" ? 6 : 3) * ((box.holds ? 0 : count) + MORE) + attempts;
     expect(now.stats.requests - then.stats.requests, box.name).toBeLessThanOrEqual(requests);
     const runs = Object.values(now.books).reduce((sum, { started }) => sum + started, 0);
     const ran = Object.values(then.books).reduce((sum, { started }) => sum + started, 0);
-    const own = operation.kind === "read" || operation.kind === "change" ? count : 0;
+    const own = (operation.kind === "read" && !box.holds) || operation.kind === "change" ? count : 0;
     expect(runs - ran, `${box.name}: each call runs its callback at most once`).toBeLessThanOrEqual(
       own + MORE,
     );
     if (operation.kind === "change") expect(runs - ran, box.name).toBeGreaterThanOrEqual(count);
   }
+}
+
+/** In the fault the isolates' clocks jump: what is held is served no longer than it may be. */
+export async function jump(boxes: readonly Box[], ms: number): Promise<void> {
+  for (const isolate of new Set(boxes.map((box) => box.isolate)))
+    await isolate.send(`/jump?by=${ms}`, {}).answer;
+  for (const box of boxes) if (box.holds) expect(await box.read(), box.name).toBe(ms > 0 ? FRESH : OLD);
 }
 
 /** After the fault: pending writes are carried out, nothing old is served, and hits come back. */
@@ -123,15 +162,28 @@ export async function recover(boxes: readonly Box[], fault: FaultCase): Promise<
         // Who may not run scripts is not asked to for a minute, and a refused invalidation is not sent again: nothing is stored.
         const other = { op: "getOrSet", key: `${SECRET}-other`, load: { value: FRESH } } as const;
         expect((await box.call(other)).value).toBe(FRESH);
+        await expectCounting(box);
         return;
       }
       // What nobody has ended may still be a hit.
-      const asWas = operation.kind === "read" || operation.kind === "look";
+      const asWas = operation.kind === "read" || operation.kind === "look" || operation.kind === "raw";
       await box.untilHit(FRESH, asWas ? [FRESH, OLD] : [FRESH]);
+      if (operation.l1) expect(asWas ? [FRESH, OLD] : [FRESH], box.name).toContain(await box.read());
+      await expectCounting(box);
       const { stats } = await box.untilEmpty();
       if (ends(operation) && !operation.compat) expect(stats.invalidationsApplied).toBeGreaterThan(0);
     }),
   );
+}
+
+/** Raw commands are executed again, and what was said of those before was right. */
+async function expectCounting(box: Box): Promise<void> {
+  if (box.cell.operation.kind !== "raw") return;
+  const before = await box.tally.executed();
+  const [ended] = await box.run(1);
+  expect(ended, box.name).toMatchObject({ value: before + 1 });
+  box.tally.take(ended as Ended, {}, box.name);
+  await box.tally.check(box.name);
 }
 
 /**
@@ -143,6 +195,7 @@ export async function flap(boxes: readonly Box[], fault: FaultCase): Promise<voi
     boxes.map(async (box) => {
       const { value } = await box.beside({ op: "set", value: OLD, options: { tags: [TAG] } });
       expect(value, box.name).toMatchObject({ state: "applied" });
+      if (box.cell.warm) await box.hold();
     }),
   );
   await boxes[0]?.stage.gateway.fault(fault.fault, { ...fault.options, every: 2 });
@@ -153,6 +206,7 @@ export async function flap(boxes: readonly Box[], fault: FaultCase): Promise<voi
       let wasApplied = false;
       for (const ended of await box.run(4)) {
         if (kind === "write" && ended.error !== undefined) expectTold(box, ended.error, "pending");
+        else if (kind === "raw") expectRaw(box, fault, ended, false);
         else expect(ended.error, box.name).toBeUndefined();
         const { state, invalidation } = (ended.value ?? {}) as Record<string, { state?: unknown } | string>;
         const told = kind === "change" ? (invalidation as { state?: unknown } | undefined)?.state : state;
@@ -169,10 +223,11 @@ export async function flap(boxes: readonly Box[], fault: FaultCase): Promise<voi
     boxes.map(async (box, index) => {
       // What is pending covers it, too.
       const isOver = ends(box.cell.operation) || (applied[index] && box.cell.operation.kind === "write");
-      const ended = await box.beside({ op: "getOrSet", load: { value: FRESH } });
-      if (isOver) expect(ended.value, box.name).toBe(FRESH);
-      else expect([OLD, FRESH], box.name).toContain(ended.value);
+      const given = [(await box.beside({ op: "getOrSet", load: { value: FRESH } })).value];
+      if (box.cell.operation.l1) given.unshift(await box.read());
+      for (const value of given) expect(isOver ? [FRESH] : [OLD, FRESH], box.name).toContain(value);
       await box.untilEmpty();
+      await expectCounting(box);
     }),
   );
 }

@@ -2,8 +2,8 @@
 import type { CacheEvent, Connection, ReadOptions, ReadTimeouts, Stats } from "leeward";
 
 /**
- * One call of the cache. `look` and `lookMany` are `lookup` and `getMany` without a callback, `update` a `set` after a `get`; the
- * last two are of the old contract, and on its own cache.
+ * One call of the cache. `look` and `lookMany` are `lookup` and `getMany` without a callback, `update` a `set` after a `get`; those of
+ * `wrap` take a key as it makes them, `name:argument`; the last two are of the old contract, and on its own cache.
  */
 export interface Call {
   op:
@@ -21,6 +21,8 @@ export interface Call {
     | "expire"
     | "mutate"
     | "redis"
+    | "wrapped"
+    | "invalidateWrapped"
     | "redisCache"
     | "invalidateCache";
   key: string;
@@ -104,6 +106,7 @@ export interface Thrown {
   state?: unknown;
   kind?: unknown;
   retryable?: unknown;
+  word?: unknown;
   keys?: unknown;
 }
 

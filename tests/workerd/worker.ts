@@ -160,7 +160,15 @@ async function perform(kept: Kept, client: Pick<Cache, "getOrSet">, call: Call):
     else if (op === "update") {
       await cache.get(key, options);
       value = await cache.set(key, call.value as string, options);
-    } else if (op === "redisCache") value = await redisCache(load, [key]);
+    } else if (op === "wrapped" || op === "invalidateWrapped") {
+      // The key's two halves are the function's name and its argument.
+      const [name = "", argument = ""] = key.split(":");
+      const wrapped = cache.wrap(name, (fill: Fill, _: string) => load(fill), {
+        ...{ fill: true, key: (argument: string) => argument },
+        ...options,
+      });
+      value = await (op === "wrapped" ? wrapped(argument) : wrapped.invalidate(argument));
+    } else if (op === "redisCache") value = await redisCache(load, key.split(":"));
     else if (op === "invalidateCache") value = await invalidateCache(key);
     else if (op === "delete") value = await cache.delete(key);
     else if (op === "expire") value = await cache.expire(what);
@@ -175,10 +183,11 @@ async function perform(kept: Kept, client: Pick<Cache, "getOrSet">, call: Call):
 }
 
 function describe(error: unknown, thrown: unknown): Thrown {
-  const { name, message, code, state, kind, retryable, keys } = error as Error & Record<string, unknown>;
+  const { name, message } = error as Error;
+  const { code, state, kind, retryable, word, keys } = error as Record<string, unknown>;
   const leeward = isLeewardError(error);
   const printed = JSON.stringify(error);
-  return { name, message, own: error === thrown, leeward, printed, code, state, kind, retryable, keys };
+  return { name, message, own: error === thrown, leeward, printed, code, state, kind, retryable, word, keys };
 }
 
 function contextOf(visit: Visit, ctx: Context): Context | undefined {
