@@ -177,6 +177,24 @@ fn a_callback_that_fails_when_it_is_told_throws_at_nobody() {
 }
 
 #[test]
+fn what_a_request_sets_after_a_read_that_was_given_up_is_not_stored() {
+    for given_up in [false, true] {
+        let mut world = World::new();
+        let op = read(&mut world, 1, HARD);
+        if given_up {
+            world.pass(400.0, 1..=1, false);
+        }
+        let set = world.set(1, "k");
+        world.answer();
+        // It would follow from what was read before that, and the stamps are newer.
+        assert_eq!(world.applied[&set], !given_up);
+        world.callback(op, true);
+        world.answer();
+        world.assert_idle();
+    }
+}
+
+#[test]
 fn at_the_hard_bound_a_stale_value_is_served_and_the_callback_is_told() {
     let mut world = stale_for(10);
     let op = read(&mut world, 2, HARD);
