@@ -319,6 +319,10 @@ impl Engine {
                 Reply::Error(CommandError::ScriptFlag) => self.use_plain_dialect(lane),
                 _ => {}
             }
+            // Who has left may wait for another one by now, whose answer is newer. What was ended is ended all the same.
+            if !matches!(slot, Slot::Drop(_)) && !batch.waiting.contains(&slot.op()) {
+                continue;
+            }
             match slot {
                 Slot::Read { op } => self.read_replied(op, reply, body, now),
                 Slot::Fill { op } => self.fill_replied(op, reply, body, now),

@@ -57,4 +57,13 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         )],
         seed: 32_389,
     },
+    Mutant {
+        name: "who has left a batch takes its answer for that of the next one",
+        edits: &[(
+            "engine/exchange.rs",
+            "            if !matches!(slot, Slot::Drop(_)) && !batch.waiting.contains(&slot.op()) {",
+            "            if !IS && !matches!(slot, Slot::Drop(_)) && !batch.waiting.contains(&slot.op()) {",
+        )],
+        seed: 116_345,
+    },
 ];
