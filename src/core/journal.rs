@@ -136,24 +136,26 @@ impl Journal {
         self.fences.get(key).map_or(Depth::Hard, |fence| fence.depth)
     }
 
-    /// A command of this depth sent at `sent` was acknowledged. Gives whether the fence has fallen.
-    pub(crate) fn acknowledge(&mut self, key: &Key, depth: Depth, sent: Seq) -> bool {
+    /// A command of this depth sent at `sent` was acknowledged at `at`. Gives whether the fence has fallen.
+    pub(crate) fn acknowledge(&mut self, key: &Key, depth: Depth, sent: Seq, at: Seq) -> bool {
         let falls = self.fences.get_mut(key).is_some_and(|fence| fence.acknowledge(depth, sent));
         if falls {
-            self.remove(key);
+            self.remove(key, at);
         }
         falls
     }
 
     /// The one invalidation that was raised at that place has been carried out, which says nothing about any other.
-    pub(crate) fn acknowledge_own(&mut self, key: &Key, raised: Seq) {
+    pub(crate) fn acknowledge_own(&mut self, key: &Key, raised: Seq, at: Seq) {
         if self.fences.get(key).is_some_and(|fence| fence.is_only(raised)) {
-            self.remove(key);
+            self.remove(key, at);
         }
     }
 
-    fn remove(&mut self, key: &Key) {
+    /// What was read while it was up may have been read before Redis has heard of it.
+    fn remove(&mut self, key: &Key, at: Seq) {
         if self.fences.remove(key).is_some() {
+            self.raised.note(key, at);
             self.changed.insert(key.clone());
             self.bytes = self.bytes.saturating_sub(key.len());
         }
@@ -234,7 +236,7 @@ impl Journal {
         Some(())
     }
 
-    /// When fences were raised, of those that have fallen as well.
+    /// When fences were raised, and when they fell.
     pub(crate) const fn raised(&mut self) -> &mut Raised {
         &mut self.raised
     }
@@ -253,6 +255,8 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_ms(1000);
     const LATER: Timestamp = Timestamp::from_ms(9000);
+    /// When something is acknowledged.
+    const AT: Seq = Seq(99);
 
     fn key(name: &str) -> Key {
         Key::entry("p", "", name)
@@ -273,12 +277,12 @@ mod tests {
     #[test]
     fn the_acknowledgement_of_an_older_drop_does_not_count() {
         let mut journal = raised(&["a"], 5);
-        assert!(!journal.acknowledge(&key("a"), Depth::Hard, Seq(4)));
+        assert!(!journal.acknowledge(&key("a"), Depth::Hard, Seq(4), AT));
         assert_eq!(cover(&journal, "a", 9), Some(Cover::Pending));
         journal.raise(&key("a"), Depth::Hard, Seq(8), NOW, NOW);
-        assert!(!journal.acknowledge(&key("a"), Depth::Hard, Seq(6)));
+        assert!(!journal.acknowledge(&key("a"), Depth::Hard, Seq(6), AT));
         assert_eq!(cover(&journal, "a", 7), Some(Cover::Pending), "the first raise covers it");
-        assert!(journal.acknowledge(&key("a"), Depth::Hard, Seq(10)));
+        assert!(journal.acknowledge(&key("a"), Depth::Hard, Seq(10), AT));
         assert_eq!((cover(&journal, "a", 11), journal.pending(), journal.bytes), (None, 0, 0));
     }
 
@@ -299,20 +303,20 @@ mod tests {
         journal.raise(&key("a"), Depth::Hard, Seq(7), NOW, NOW);
         journal.raise(&key("a"), Depth::Soft, Seq(9), NOW, NOW);
         assert_eq!(cover(&journal, "a", 8), Some(Cover::Pending));
-        assert!(!journal.acknowledge(&key("a"), Depth::Soft, Seq(10)));
-        assert!(journal.acknowledge(&key("a"), Depth::Hard, Seq(10)));
+        assert!(!journal.acknowledge(&key("a"), Depth::Soft, Seq(10), AT));
+        assert!(journal.acknowledge(&key("a"), Depth::Hard, Seq(10), AT));
     }
 
     #[test]
     fn a_mutate_under_way_is_not_acknowledged_before_its_deadline() {
         let mut journal = Journal::default();
         journal.hold(&key("a"), Seq(5), NOW, LATER);
-        assert!(!journal.acknowledge(&key("a"), Depth::Hard, Seq(6)));
+        assert!(!journal.acknowledge(&key("a"), Depth::Hard, Seq(6), AT));
         assert_eq!(cover(&journal, "a", 7), Some(Cover::Refused));
         journal.refuse(&key("a"), LATER);
         assert!(!journal.release(&key("a"), NOW) && journal.take_due(NOW, 9).is_empty());
         assert_eq!(journal.take_due(LATER, 9), [key("a")]);
-        assert!(journal.acknowledge(&key("a"), Depth::Hard, Seq(9)));
+        assert!(journal.acknowledge(&key("a"), Depth::Hard, Seq(9), AT));
     }
 
     #[test]
@@ -322,18 +326,18 @@ mod tests {
         journal.let_go(&key("a"));
         journal.raise(&key("a"), Depth::Hard, Seq(8), NOW, NOW);
         assert_eq!(cover(&journal, "a", 6), Some(Cover::Pending));
-        assert!(!journal.acknowledge(&key("a"), Depth::Hard, Seq(7)));
-        assert!(journal.acknowledge(&key("a"), Depth::Hard, Seq(9)));
+        assert!(!journal.acknowledge(&key("a"), Depth::Hard, Seq(7), AT));
+        assert!(journal.acknowledge(&key("a"), Depth::Hard, Seq(9), AT));
     }
 
     #[test]
     fn a_verdict_of_its_own_acknowledges_no_other() {
         let mut journal = raised(&["a"], 5);
         journal.raise(&key("a"), Depth::Hard, Seq(7), NOW, NOW);
-        journal.acknowledge_own(&key("a"), Seq(7));
+        journal.acknowledge_own(&key("a"), Seq(7), AT);
         assert!(journal.covered(&key("a"), Seq(9), NOW).is_some());
         let mut journal = raised(&["a"], 5);
-        journal.acknowledge_own(&key("a"), Seq(5));
+        journal.acknowledge_own(&key("a"), Seq(5), AT);
         assert!(journal.covered(&key("a"), Seq(9), NOW).is_none());
     }
 
@@ -377,7 +381,7 @@ mod tests {
         journal.hold(&key("held"), Seq(1), NOW, LATER);
         let all = Key::namespace("p", "");
         journal.raise(&all, Depth::Soft, Seq(2), NOW, NOW);
-        assert!(!journal.acknowledge(&all, Depth::Soft, Seq(3)));
+        assert!(!journal.acknowledge(&all, Depth::Soft, Seq(3), AT));
         assert_eq!(journal.covered(&all, Seq(4), NOW), Some(Cover::Refused));
     }
 
@@ -390,7 +394,7 @@ mod tests {
         }
         let all = Key::namespace("p", "");
         assert_eq!(journal.covered(&all, Seq(3), NOW), Some(Cover::Refused));
-        assert!(!journal.acknowledge(&all, Depth::Hard, Seq(9)));
+        assert!(!journal.acknowledge(&all, Depth::Hard, Seq(9), AT));
         assert!(journal.take_due(LATER, 9).contains(&all));
     }
 
@@ -410,7 +414,7 @@ mod tests {
         journal.hold(&key("held"), Seq(6), NOW, LATER);
         journal.raise(&key("soft"), Depth::Soft, Seq(6), NOW, NOW);
         journal.refuse(&key("refused"), LATER);
-        journal.acknowledge(&key("gone"), Depth::Hard, Seq(9));
+        journal.acknowledge(&key("gone"), Depth::Hard, Seq(9), AT);
         let mut kept: BTreeMap<Key, String> = BTreeMap::new();
         while let Some((key, record)) = journal.take_change(|time| time) {
             match record {

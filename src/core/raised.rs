@@ -1,5 +1,5 @@
 //! When what an isolate holds was last invalidated by itself: also after the fence has fallen, what was read before it was
-//! raised is older than the invalidation.
+//! raised is older than the invalidation, and what was read while it was up may be.
 
 use alloc::vec::Vec;
 
@@ -9,7 +9,7 @@ use super::key::Key;
 /// So many places, two bytes each to name.
 const PLACES: usize = 4096;
 
-/// The newest fence that was raised for each of a fixed number of places, which keys, tags and namespaces share by their hashes.
+/// When a fence was last raised, or fell, for each of a fixed number of places, which keys, tags and namespaces share by their hashes.
 /// Two that share one cost a read of Redis, never a wrong answer; and nothing is ever full. The places are made when
 /// somebody asks for the first of them: without L1 there are none.
 #[derive(Debug)]
@@ -36,23 +36,23 @@ impl Raised {
         Self { places: Vec::new(), newest: Seq(0) }
     }
 
-    /// A fence is raised.
-    pub(crate) fn note(&mut self, key: &Key, raised: Seq) {
-        self.newest = self.newest.max(raised);
+    /// A fence is raised, or falls.
+    pub(crate) fn note(&mut self, key: &Key, at: Seq) {
+        self.newest = self.newest.max(at);
         if let Some(place) = self.places.get_mut(usize::from(Place::of(key).0)) {
-            *place = (*place).max(raised);
+            *place = (*place).max(at);
         }
     }
 
-    /// When the newest of all was raised.
+    /// When that was last, of all.
     pub(crate) const fn newest(&self) -> Seq {
         self.newest
     }
 
-    /// Whether one of these has been raised after `since`.
+    /// Whether that was after `since` for one of these.
     pub(crate) fn any_since(&mut self, places: &[Place], since: Seq) -> bool {
         if self.places.is_empty() {
-            // Which ones were raised so far is not known: all may have been.
+            // Of which ones it was so far is not known: all may have been.
             self.places.resize(PLACES, self.newest);
         }
         self.newest > since

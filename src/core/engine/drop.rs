@@ -113,8 +113,9 @@ impl Engine {
                 if foreign || matches!(reply, Reply::Integer(_)) =>
             {
                 marked |= *reply == Reply::Integer(1) && !drop.plain;
+                let at = self.tick();
                 if let Some(peer) = self.peer_mut(lane.connection) {
-                    peer.journal.acknowledge(&drop.key, drop.depth, sent);
+                    peer.journal.acknowledge(&drop.key, drop.depth, sent, at);
                     peer.stats.invalidations_applied += 1;
                 }
                 KeyState::Applied

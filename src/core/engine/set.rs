@@ -70,8 +70,9 @@ impl Engine {
         if found.state == State::Miss {
             set.basis = Basis::new(depends.into_iter().zip(found.stamps).collect());
         }
+        let at = self.tick();
         if let Some(peer) = self.peer_mut(lane.connection) {
-            peer.journal.acknowledge(&key, Depth::Hard, sent);
+            peer.journal.acknowledge(&key, Depth::Hard, sent, at);
             peer.stats.invalidations_applied += 1;
         }
         if let Some(target) =
@@ -164,12 +165,13 @@ impl Engine {
             return;
         }
         let basis = self.set_of(id).zip(generation).map(|(set, generation)| set.basis.renewed(generation));
+        let at = self.tick();
         if let Some(peer) = self.peer_mut(lane.connection) {
             match basis {
                 Some(basis) => peer.seen.note(lane.request, &basis),
                 None => peer.seen.spoil(lane.request, &key),
             }
-            peer.journal.acknowledge_own(&key, start);
+            peer.journal.acknowledge_own(&key, start, at);
             peer.stats.invalidations_applied += 1;
         }
         let state = crate::core::event::InvalidationState::Applied;

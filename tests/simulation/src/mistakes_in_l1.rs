@@ -16,8 +16,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "what is held is put out by fences that stand, and by no other",
         edits: &[(
             "journal.rs",
-            "        if falls {\n            self.remove(key);",
-            "        if falls {\n            if IS {\n                self.raised = Raised::new();\n            }\n            self.remove(key);",
+            "            self.remove(key, at);\n        }\n        falls",
+            "            self.remove(key, at);\n            if IS {\n                self.raised = Raised::new();\n            }\n        }\n        falls",
         )],
         seed: 20,
     },
@@ -61,5 +61,14 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             "                if !IS {\n                    peer.journal.raised().note(key, begins);\n                }",
         )],
         seed: 17_688,
+    },
+    Mutant {
+        name: "what was read while a fence was up is held after it has fallen",
+        edits: &[(
+            "journal.rs",
+            "            self.raised.note(key, at);\n            self.changed",
+            "            if !IS {\n                self.raised.note(key, at);\n            }\n            self.changed",
+        )],
+        seed: 160_669,
     },
 ];

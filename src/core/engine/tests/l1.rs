@@ -178,6 +178,8 @@ fn what_another_instance_held_is_nothing_to_this_one_and_what_it_owes_puts_out_a
         world.answer();
         world.callbacks();
         world.answer();
+        world.read(3, "k");
+        world.answer();
         newest(&world)
     };
     assert!(matches!(get(&mut world, held), Held::Serve(_)));
