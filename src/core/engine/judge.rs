@@ -147,19 +147,23 @@ impl Engine {
             // Nothing can be stored, or must not be.
             return;
         }
-        read.basis = if let (State::Fresh, Some(header)) = (found.state, &found.header) {
+        read.entry = found.header.as_ref().map_or_else(Basis::default, |header| {
             let own = core::iter::once(&read.key).chain(&read.spaces).cloned();
             let own = own.zip(header.stamps.iter().cloned());
             let tags = tags.iter().cloned().zip(header.tags.iter().map(|(_, stamp)| stamp.clone()));
             Basis::new(own.chain(tags).collect())
+        });
+        read.basis = if found.state == State::Fresh {
+            read.entry.clone()
         } else {
             Basis::new(read.depends().cloned().zip(found.stamps.iter().cloned()).collect())
         };
-        let basis = read.basis.clone();
+        // The callback may be shown it.
+        let first = if read.entry.is_empty() { &read.basis } else { &read.entry }.clone();
         if let Some(peer) = self.peers.get_mut(connection.0 as usize)
-            && !basis.is_empty()
+            && !first.is_empty()
         {
-            peer.seen.note_first(request, &basis);
+            peer.seen.note_first(request, &first);
         }
     }
 }

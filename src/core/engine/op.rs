@@ -78,6 +78,8 @@ pub(super) struct Read {
     pub(super) flight: Option<FlightId>,
     /// From replies that arrived before the callback started: what a fill is stored under.
     pub(super) basis: Basis,
+    /// What the entry that was found is stored under, if there was one. An expiry since then is not in it.
+    pub(super) entry: Basis,
     pub(super) bypass: Option<Bypass>,
     /// When its read was sent.
     pub(super) sent: Option<Timestamp>,
@@ -363,6 +365,11 @@ impl Read {
     /// Everything that its value depends on, as far as is known.
     pub(super) fn depends(&self) -> impl Iterator<Item = &Key> + Clone {
         core::iter::once(&self.key).chain(&self.spaces).chain(&self.named).chain(&self.hinted)
+    }
+
+    /// What the value that is served rests on.
+    pub(super) fn basis_of(&self, served: Served) -> &Basis {
+        if served.outcome == Outcome::Stale { &self.entry } else { &self.basis }
     }
 
     /// How the callback's value comes to its caller.

@@ -90,6 +90,7 @@ impl Engine {
             joins: 0,
             flight: None,
             basis: Basis::default(),
+            entry: Basis::default(),
             bypass: None,
             sent: None,
             fresh: None,

@@ -170,7 +170,7 @@ impl Engine {
         now: Timestamp,
     ) {
         let Some((lane, read)) = self.reading(id) else { return };
-        let (key, basis, fresh) = (read.key.clone(), read.basis.clone(), read.fresh);
+        let (key, basis, fresh) = (read.key.clone(), read.basis_of(served).clone(), read.fresh);
         // The callback may look at it; its caller has it.
         let kept = (refresh == Refresh::Leased).then(|| Kept {
             served,
@@ -346,7 +346,7 @@ impl Engine {
         effect: fn(OpId, Served) -> Effect,
     ) {
         let Some((lane, read)) = self.reading(id) else { return };
-        let (key, basis, load) = (read.key.clone(), read.basis.clone(), read.load);
+        let (key, basis, load) = (read.key.clone(), read.basis_of(served).clone(), read.load);
         let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) else { return };
         if core::mem::replace(&mut read.served, true) {
             return;
