@@ -193,7 +193,7 @@ export class CacheClient implements Contract {
       const operation = new WriteOperation({ resolve, reject }, targets, text, leave);
       const path = this.#place.path(exports);
       scope.start(operation, () => {
-        if (this.#session.hasTaken(path, key)) {
+        if (this.#session.mayFollow(path, key)) {
           core.took(scope.request, this.#session.cache, scope.link.id, path, key);
         }
         return core.beginSet(

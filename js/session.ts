@@ -44,6 +44,8 @@ export class Session {
   #cache = 0;
   #absence: NotApplied = "unconfigured";
   #taken: Taken | undefined;
+  /** The caller may have read what the present instance knows nothing of. */
+  #outlived = false;
 
   constructor(home: Home, env?: unknown, context?: ExecutionContextLike) {
     this.#home = home;
@@ -93,9 +95,12 @@ export class Session {
     this.#home.emit({ type: "read", at: Date.now(), request, key, outcome, shared, l1, reason });
   }
 
-  /** Whether the caller may have got the key's value from what is held, and not from Redis or the callback since. */
-  hasTaken(path: string, key: string): boolean {
-    return this.#taken?.has(path, key) === true;
+  /**
+   * Whether what the caller sets may follow from something that the core knows nothing of: from what is held, and not from Redis
+   * or the callback since, or from what was read while there was no core, or an earlier one.
+   */
+  mayFollow(path: string, key: string): boolean {
+    return this.#outlived || this.#taken?.has(path, key) === true;
   }
 
   /** The caller has got the key's value by a read: the core knows of it. */
@@ -126,6 +131,19 @@ export class Session {
 
   /** The scope that a call belongs to; `undefined`: the cache cannot work here. */
   enter(): Scope | undefined {
+    const before = this.#scope;
+    const scope = this.#find();
+    // Else nobody knows which later calls are the same caller's.
+    if (
+      this.#context !== undefined &&
+      (scope === undefined || (before ?? scope).instance !== scope.instance)
+    ) {
+      this.#outlived = true;
+    }
+    return scope;
+  }
+
+  #find(): Scope | undefined {
     try {
       this.#absence = "unconfigured";
       // At module scope the clock of Workers stands at 0, and I/O and timers throw.

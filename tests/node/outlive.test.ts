@@ -24,6 +24,9 @@ async function begun(options = {}): Promise<Isolate> {
   return made;
 }
 
+/** A client of one request. */
+const request = () => isolate.cache.for(undefined, { waitUntil() {} });
+
 const applied = () => until(() => isolate.cache.stats().journal === 0);
 
 describe("an invalidation that is pending when the core traps", () => {
@@ -205,5 +208,32 @@ describe("a core that traps at every call", () => {
     expect(events).toHaveLength(before + 3);
     time.advance(1);
     expect(await cache.lookup("key", () => 1)).toMatchObject({ outcome: "miss" });
+  });
+});
+
+describe("what a request has read before the core traps", () => {
+  test("is nothing that it can set by: the next core does not know how old it is", async () => {
+    const { cache } = isolate;
+    await cache.set("key", 1);
+    const client = request();
+    const seen = (await client.get<number>("key")) as number;
+    await trapNow(isolate);
+    await cache.set("key", 10);
+    expect(await client.set("key", seen + 1)).toEqual({ state: "applied", stored: false });
+    expect(await cache.get("key")).toBeUndefined();
+    // Others, and requests that come later, are not concerned.
+    expect(await cache.set("key", 2)).toMatchObject({ stored: true });
+    expect(await request().set("key", 3)).toMatchObject({ stored: true });
+  });
+
+  test("nor is what it has computed while there was none", async () => {
+    const traps = trapAlways(isolate);
+    for (let n = 0; n < 5; n += 1) await isolate.cache.getOrSet("key", () => n);
+    const client = request();
+    const seen = await client.getOrSet("key", () => 1);
+    traps.end();
+    time.advance(60_000);
+    await isolate.cache.set("key", 10);
+    expect(await client.set("key", seen + 1)).toEqual({ state: "applied", stored: false });
   });
 });

@@ -69,6 +69,7 @@ pub const REQUIRED: &[&str] = &[
     "served hit",
     "served from l1",
     "set of what was held",
+    "set by who outlived a trap",
     "served stale",
     "served stale for an error",
     "served at the soft bound",

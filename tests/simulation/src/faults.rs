@@ -104,6 +104,7 @@ impl World {
                 request.alive = false;
             }
             request.ops.clear();
+            request.outlived |= !request.reads.is_empty();
         }
         let now = self.queue.now();
         let Some(isolate) = self.isolates.get_mut(index) else { return };

@@ -236,10 +236,11 @@ impl World {
             rule.except = Some(value);
         }
         if let Some(request) = self.requests.get(number)
-            && request.taken.contains(&(space, key))
+            && (request.outlived || request.taken.contains(&(space, key)))
             && let Some(isolate) = self.isolates.get_mut(request.isolate)
         {
-            self.verdict.coverage.count("set of what was held");
+            let what = if request.outlived { "set by who outlived a trap" } else { "set of what was held" };
+            self.verdict.coverage.count(what);
             isolate.engine.took(request.id, isolate.cache, isolate.link, space, key);
         }
         let (ttl, swr, stale_if_error, jitter) = (None, None, None, None);

@@ -204,6 +204,8 @@ pub struct Request {
     pub reads: Vec<(&'static str, &'static str, Moment)>,
     /// The keys that it has got from what its isolate holds, and not otherwise since.
     pub taken: Vec<(&'static str, &'static str)>,
+    /// It has read what the present instance knows nothing of.
+    pub outlived: bool,
 }
 
 impl Request {

@@ -211,6 +211,7 @@ impl World {
             timer: (0, None),
             reads: Vec::new(),
             taken: Vec::new(),
+            outlived: false,
         });
         // Numbers of requests are the host's own.
         let id = RequestId(u32::try_from(self.requests.len()).unwrap_or(0));
