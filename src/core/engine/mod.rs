@@ -75,8 +75,9 @@ use super::time::{Clock, Millis, Timestamp};
 
 /// At most so many operations under way; beyond, the driver runs callbacks by itself.
 const MAX_OPS: usize = 8192;
-/// From so many on it is looked now and then which of them belong to requests that were ended.
-const MANY_OPS: usize = 512;
+/// From so many on it is looked now and then which of them belong to requests that were ended. The table doubles beyond 224, takes half
+/// a megabyte then, and never becomes smaller again.
+const MANY_OPS: usize = 192;
 /// At most so many bytes of keys in them: a client may be able to choose keys, and memory is limited.
 const MAX_HELD: usize = 4 << 20;
 /// An operation this late belongs to a request that was ended: a living one would have acted.
