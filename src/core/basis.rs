@@ -32,6 +32,11 @@ impl Basis {
         self.stamps.first().map(|(key, _)| key)
     }
 
+    /// The tags that it holds the versions of.
+    pub(crate) fn tags(&self) -> impl Iterator<Item = &Key> {
+        self.keys().filter(|key| key.kind() == KeyKind::Tag)
+    }
+
     /// Whether it holds the version of a tag.
     pub(crate) fn has(&self, tag: &Key) -> bool {
         self.stamps.iter().any(|(key, _)| key == tag)

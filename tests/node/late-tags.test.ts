@@ -39,6 +39,32 @@ describe("awaited", () => {
     expect(await cache.get("key")).toBeUndefined();
   });
 
+  test("the value is stored in the place of one that is valid still, and carries a tag of its own", async () => {
+    const { cache } = here;
+    await there.cache.set("key", "old", { tags: ["team:2"] });
+    await connected(cache);
+    const forced = { forceFresh: true } as const;
+    expect(await cache.getOrSet("key", awaiting("new"), forced)).toBe("new");
+    await until(() => cache.stats().callbacks === 1);
+    await stage.gateway.idle();
+    expect(ofType(here.events, "fill")).toMatchObject([{ stored: true }]);
+    expect(await there.cache.get("key")).toBe("new");
+  });
+
+  test("are asked for by the script's text where the server forgets it, also after the read was answered so", async () => {
+    const { cache, events } = here;
+    await connected(cache);
+    const forget = () => stage.gateway.fault("flushScripts", { times: 1 });
+    await forget();
+    const load = async (fill: Fill) => {
+      await forget();
+      return awaiting("value")(fill);
+    };
+    expect(await cache.getOrSet("key", load)).toBe("value");
+    await until(() => ofType(events, "fill").length === 1);
+    expect(ofType(events, "fill")).toMatchObject([{ stored: true }]);
+  });
+
   test("costs nothing once this isolate has seen them on the key, or when the caller names them", async () => {
     const { cache } = here;
     await connected(cache);

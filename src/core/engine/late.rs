@@ -76,8 +76,9 @@ impl Engine {
             }
             return;
         }
-        let keys: Vec<Key> =
-            core::iter::once(&read.key).chain(&read.spaces).chain(&unknown).cloned().collect();
+        // With those that are known: what is stored may carry them, and would be unknown to the script without.
+        let tags: Vec<Key> = read.basis.tags().chain(&unknown).cloned().collect();
+        let keys: Vec<Key> = core::iter::once(&read.key).chain(&read.spaces).chain(&tags).cloned().collect();
         let (namespaces, build) = (count(read.spaces.len()), self.build(lane));
         let begin = read.key.tags_begin();
         let resent = read.versions_resent;
@@ -86,7 +87,7 @@ impl Engine {
         let args = [&nonce, &build, KEEP, &namespaces, "0", &begin, "", LEASE_LIFE, "none"];
         let command = Command::script(Script::Read, how, keys.iter().map(Key::redis), &args);
         let ticket = self.tick();
-        let batch = self.enqueue(lane, None, 0, command, Slot::Versions { op: id, ticket, tags: unknown });
+        let batch = self.enqueue(lane, None, 0, command, Slot::Versions { op: id, ticket, tags });
         let deadline = self.read_deadline(id, now);
         if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
             read.versions.push(Versions { ticket, batch, deadline });
@@ -108,8 +109,10 @@ impl Engine {
         if !read.versions.iter().any(|asked| asked.ticket == ticket) {
             return;
         }
-        if matches!(reply, Reply::Error(CommandError::NoScript | CommandError::ScriptFlag)) && !read.resent {
-            read.resent = true;
+        if matches!(reply, Reply::Error(CommandError::NoScript | CommandError::ScriptFlag))
+            && !read.versions_resent
+        {
+            read.versions_resent = true;
             read.versions.retain(|asked| asked.ticket != ticket);
             return self.ask_versions(id, now);
         }
