@@ -1,4 +1,4 @@
-//! Which tags a key's value was seen to carry besides those that its readers name: the next read asks for their versions at
+//! Which tags a key's value was seen to carry, where a reader had not named them all: the next read asks for their versions at
 //! once, where it would need a second exchange, or could not store what its callback declares.
 
 use alloc::vec::Vec;

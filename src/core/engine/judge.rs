@@ -126,15 +126,14 @@ impl Engine {
         self.ask_read(id, deadline, true, now);
     }
 
-    /// Remembers which tags the value carries besides those that are named.
+    /// Remembers which tags the value carries: also those that this reader names, since the next one may not.
     pub(super) fn remember_tags(&mut self, id: OpId, tags: &[Key]) {
         let Some((lane, read)) = self.reading(id) else { return };
         let key = read.key.clone();
-        let more: Vec<Key> = tags.iter().filter(|tag| !read.named.contains(tag)).cloned().collect();
         if let Some(peer) = self.peer_mut(lane.connection)
-            && peer.tagged.of(&key) != more
+            && peer.tagged.of(&key) != tags
         {
-            peer.tagged.learn(&key, more);
+            peer.tagged.learn(&key, tags.to_vec());
         }
     }
 

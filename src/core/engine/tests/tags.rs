@@ -53,6 +53,25 @@ fn tags_that_the_caller_does_not_name_are_asked_for_once() {
 }
 
 #[test]
+fn readers_who_name_different_tags_do_not_make_each_other_ask_again() {
+    let mut world = World::new();
+    world.read_tagged(1, "k", &["s", "t", "u"]);
+    world.answer();
+    world.callbacks();
+    world.answer();
+    let mut costs = Vec::new();
+    for (request, tags) in (2..).zip([["s"], ["t"], ["u"], ["s"]]) {
+        let before = world.sent().0;
+        let hit = world.read_tagged(request, "k", &tags);
+        world.answer_all();
+        assert_eq!(world.served[&hit].outcome, Outcome::Hit);
+        costs.push(world.sent().0 - before);
+    }
+    assert_eq!(costs, [2, 1, 1, 1]);
+    world.assert_idle();
+}
+
+#[test]
 fn an_entry_without_a_tag_that_the_reader_names_is_none() {
     let mut world = tagged();
     let op = world.read_tagged(2, "k", &["t", "u"]);
