@@ -172,8 +172,9 @@ impl World {
                 }
                 Kind::Set { key, value, dropped, based, .. } if is_drop_of(body, key) => {
                     *dropped = true;
+                    // Answers may come in another order, also to drops of what the request has ended before.
                     if !*based && let Some(value) = self.values.get_mut(*value) {
-                        value.read = executed;
+                        value.read = value.read.max(executed);
                     }
                 }
                 _ => {}
