@@ -12,7 +12,7 @@ import { ensureWasmTarget, TARGET } from "../setup/wasm-target.mjs";
 import { once } from "./cache.mjs";
 
 /** In bytes. Without a limit an isolate that runs out of memory blocks for seconds; with one it traps at once, and can be caught. */
-export const MAX_MEMORY = 32 * 1024 * 1024;
+export const MAX_MEMORY = 64 * 1024 * 1024;
 
 const RUST = ["Cargo.toml", "Cargo.lock", "src", "xtask"];
 const FILES = ["leeward.js", "leeward.d.ts", "exports.d.ts", "leeward_bg.wasm"];

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { importNames, problemsOf } from "../../scripts/build/module.mjs";
 
-const PAGES = 512;
+const PAGES = 1024;
 const rules = { imports: ["__wbg_now"], maxMemory: PAGES * 65_536 };
 
 interface Import {
@@ -62,10 +62,10 @@ describe("problemsOf", () => {
 
   test("refuses a memory without the limit or with another", () => {
     expect(problemsOf(moduleOf([now], null), rules)).toEqual([
-      "its memory may grow to any number of bytes, expected 33554432",
+      "its memory may grow to any number of bytes, expected 67108864",
     ]);
-    expect(problemsOf(moduleOf([now], 1024), rules)).toEqual([
-      "its memory may grow to 67108864 bytes, expected 33554432",
+    expect(problemsOf(moduleOf([now], 2048), rules)).toEqual([
+      "its memory may grow to 134217728 bytes, expected 67108864",
     ]);
   });
 

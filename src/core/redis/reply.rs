@@ -19,6 +19,8 @@ use hifijson::{Expect, Read as _, SliceLexer};
 
 /// Arrays of the commands used here are two deep at most.
 const MAX_DEPTH: usize = 4;
+/// A reply to one of them has some ten items. Each takes many times the memory of its text.
+const MAX_ITEMS: usize = 64;
 
 /// A reply to one command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -227,7 +229,7 @@ fn slot(body: &[u8], next: u8, lexer: &mut SliceLexer<'_>, opaque: bool) -> Resu
         let next = lexer.ws_peek().ok_or(SHAPE)?;
         reply = Some(match (name.as_ref(), next) {
             ("result", next) if opaque => Reply::Opaque(skip(body, next, lexer)?),
-            ("result", next) => value(body, next, lexer, 0)?,
+            ("result", next) => value(body, next, lexer, 0, &mut 0)?,
             ("error", b'"') => {
                 let start = body.len() - lexer.as_slice().len();
                 let message = lexer.discarded().str_string().map_err(|_| ReplyError::Syntax("a text"))?;
@@ -245,7 +247,14 @@ fn slot(body: &[u8], next: u8, lexer: &mut SliceLexer<'_>, opaque: bool) -> Resu
     reply.ok_or(SHAPE)
 }
 
-fn value(body: &[u8], next: u8, lexer: &mut SliceLexer<'_>, depth: usize) -> Result<Reply, ReplyError> {
+/// `items`: how many there were so far, in all arrays of this reply.
+fn value(
+    body: &[u8],
+    next: u8,
+    lexer: &mut SliceLexer<'_>,
+    depth: usize,
+    items: &mut usize,
+) -> Result<Reply, ReplyError> {
     match next {
         b'n' => match lexer.null_or_bool() {
             Some(None) => Ok(Reply::Null),
@@ -263,12 +272,16 @@ fn value(body: &[u8], next: u8, lexer: &mut SliceLexer<'_>, depth: usize) -> Res
             Ok(Reply::Text(start..body.len() - lexer.as_slice().len()))
         }
         b'[' if depth < MAX_DEPTH => {
-            let mut items = Vec::new();
+            let mut array = Vec::new();
             lexer.discarded().seq(b']', SliceLexer::ws_peek, |next, lexer| {
-                items.push(value(body, next, lexer, depth + 1)?);
-                Ok::<_, ReplyError>(())
+                *items += 1;
+                if *items > MAX_ITEMS {
+                    return Err(ReplyError::Syntax("an array of a few items"));
+                }
+                array.push(value(body, next, lexer, depth + 1, items)?);
+                Ok(())
             })?;
-            Ok(Reply::Array(items))
+            Ok(Reply::Array(array))
         }
         _ => Err(ReplyError::Syntax("null, an integer, a text or an array")),
     }
@@ -435,6 +448,16 @@ mod tests {
             "a text that is not UTF-8 is refused where it is read"
         );
         assert_eq!(text(b"\"\xff\"", &(0..3), Encoding::Plain), None);
+    }
+
+    #[test]
+    fn what_would_take_many_times_its_bytes_is_refused() {
+        let array = |items: usize| std::format!("[{{\"result\":[{}]}}]", std::vec!["[]"; items].join(","));
+        assert!(parse(array(MAX_ITEMS).as_bytes(), 1).is_ok());
+        assert!(parse(array(MAX_ITEMS + 1).as_bytes(), 1).is_err());
+        let nested = "[{\"result\":[[1,2],[".to_owned() + &"3,".repeat(MAX_ITEMS) + "4]]}]";
+        assert!(parse(nested.as_bytes(), 1).is_err(), "in all of its arrays");
+        assert!(parse_with(array(100_000).as_bytes(), 1, |_| true).is_ok(), "nobody reads it");
     }
 
     #[test]
