@@ -9,6 +9,11 @@ const MAX_KEY_BYTES = 1_048_576;
 export const MAX_TAGS = 64;
 const MAX_TAG_BYTES = 512;
 const MAX_NAME_CHARACTERS = 64;
+/** What one call ends: all of it is in the core's memory at once. */
+const MAX_TARGETS = 65_536;
+const MAX_TARGET_BYTES = 4_194_304;
+/** A unit of UTF-16 takes so many in UTF-8 at most. */
+const BYTES_FOR_ONE = 3;
 /** Each read names the namespaces around its key. */
 const MAX_DEPTH = 4;
 
@@ -80,7 +85,22 @@ export function checkTargets(what: unknown): Named {
   if (keys.length === 0 && named.length === 0 && !all) {
     throw new TypeError("what it is about must be at least one key, one tag, or all, got nothing");
   }
+  checkSize([...(keys as string[]), ...named]);
   return { keys: [...(keys as string[])], tags: named, all };
+}
+
+function checkSize(names: readonly string[]): void {
+  if (names.length > MAX_TARGETS) {
+    throw new TypeError(`what it is about must be at most ${MAX_TARGETS} keys and tags, got ${names.length}`);
+  }
+  const units = names.reduce((sum, { length }) => sum + length, 0);
+  if (units * BYTES_FOR_ONE <= MAX_TARGET_BYTES) return;
+  const bytes = names.reduce((sum, name) => sum + sizeOf(name), 0);
+  if (bytes > MAX_TARGET_BYTES) {
+    throw new TypeError(
+      `the keys and tags that it is about must be at most ${MAX_TARGET_BYTES} bytes of UTF-8 in all, got ${bytes}`,
+    );
+  }
 }
 
 /** A namespace: the names on the way to it. Its path is the core's business, and asked for at first use. */

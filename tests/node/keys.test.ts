@@ -144,6 +144,33 @@ describe("what is no key is refused before any work", () => {
     });
   });
 
+  test("an invalidation, an expiry or a mutate of more names than the core has room for, and of as many", async () => {
+    const { cache, events } = stage.cache();
+    const tags = (count: number) => ({ tags: Array.from({ length: count }, (_, n) => `tag-${n}`) });
+    const keys = (count: number) => ({
+      keys: Array.from({ length: count }, (_, n) => `${n}`.padStart(1 << 20, "k")),
+    });
+    const fn = vi.fn();
+    for (const [what, message] of [
+      [tags(65_537), /at most 65536 keys and tags, got 65537/],
+      [keys(5), /at most 4194304 bytes of UTF-8 in all, got 5242880/],
+    ] as const) {
+      for (const call of [cache.invalidate(what), cache.expire(what), cache.mutate(what, fn)]) {
+        const error = await rejection(call);
+        expect(error).toBeInstanceOf(TypeError);
+        expect((error as TypeError).message).toMatch(message);
+      }
+    }
+    expect(fn).not.toHaveBeenCalled();
+    expect(events).toEqual([]);
+    // The rest is for the request's budget, and is sent later.
+    expect(await rejection(cache.invalidate(tags(65_536)))).toMatchObject({ state: "pending" });
+    await cache.invalidate(keys(4)).catch(() => {});
+    expect(events.filter(({ type }) => type === "warning").map((event) => event.type && event)).toEqual([
+      expect.objectContaining({ code: "budget" }),
+    ]);
+  });
+
   test.for([
     [undefined, /must be an object with keys, tags or all, got undefined/],
     ["key", /must be an object with keys, tags or all, got string/],
