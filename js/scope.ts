@@ -47,6 +47,8 @@ export class Scope {
   readonly #compressor = new Compressor((operations) => this.#compressed(operations));
   /** Who waits for a promise. They are woken in one turn, so that what they send then is one batch. */
   readonly #waiting = new Map<Shared, Operation[]>();
+  /** Promises that this request has made for others, and is kept alive for. */
+  readonly #anchored = new Set<Shared | undefined>();
   /** The reply that is being handled. */
   #body: Uint8Array | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -120,14 +122,17 @@ export class Scope {
         this.#batches.delete(batch);
         return true;
       }
-      case Code.Anchor:
-        this.#keepAlive(shared.add(core.target()).kept);
+      case Code.Anchor: {
+        const made = shared.add(core.target());
+        this.#anchored.add(made);
+        this.#keepAlive(made.kept);
         return true;
+      }
       case Code.Settle:
-        shared.settle(core.target());
+        this.#anchored.delete(shared.settle(core.target()));
         return true;
       case Code.Abandon:
-        shared.abandon(core.target());
+        this.#anchored.delete(shared.abandon(core.target()));
         return true;
       case Code.Report:
         this.#owner.emit({
@@ -448,6 +453,9 @@ export class Scope {
     const left = [...this.#operations.values()];
     this.#operations.clear();
     for (const operation of left) operation.passThrough();
+    // Those who wait for them have timers of their own; the host need not keep this request any longer.
+    for (const made of this.#anchored) made?.abandon();
+    this.#anchored.clear();
   }
 
   /** A host that will not keep a promise (the request is over) costs what was to be done behind the answer, no more. */

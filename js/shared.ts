@@ -70,15 +70,17 @@ export class SharedTable {
   }
 
   /** Those who wait for it hold it themselves. */
-  settle(id: number): void {
+  settle(id: number): Shared | undefined {
     const shared = this.#all.get(id);
     this.#all.delete(id);
     shared?.settle();
+    return shared;
   }
 
-  abandon(id: number): void {
+  abandon(id: number): Shared | undefined {
     const shared = this.#all.get(id);
     this.#all.delete(id);
     shared?.abandon();
+    return shared;
   }
 }

@@ -103,3 +103,20 @@ describe("wherever the core traps", () => {
     expect(places).toBeGreaterThan(10);
   });
 });
+
+test("a bystander's request is kept alive no longer than for its answer", async () => {
+  const [isolate] = (await isolates(1, stage.settings)) as [Isolate];
+  await isolate.cache.set("other", 1);
+  await stage.gateway.reset();
+  const kept: Promise<unknown>[] = [];
+  const bystander = isolate.cache.for(undefined, { waitUntil: (promise) => void kept.push(promise) });
+  await stage.gateway.fault("hang", { times: 1 });
+  const reading = bystander.getOrSet("key", () => "own");
+  await stage.gateway.seen();
+  const trapped = trapAt(isolate, 1);
+  await isolate.cache.getOrSet("other", () => 2);
+  expect(trapped()).toBe(true);
+  expect(await reading).toBe("own");
+  expect(kept.length).toBeGreaterThan(0);
+  await Promise.all(kept);
+});
