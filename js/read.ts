@@ -225,7 +225,6 @@ export class ReadOperation implements Operation {
         then(taken?.rejection ?? false);
         return;
       }
-      // Frozen once the schema has seen it.
       const form = this.spot && formOf(taken.text, this.spot.values, taken.value);
       this.#decoded = taken.text;
       if (aside) {
@@ -364,7 +363,12 @@ function open(text: Text, schema: StandardSchemaV1 | undefined, end: (taken: Tak
     end(undefined);
     return;
   }
-  const verdict = schema && judge(schema, value);
-  if (isThenable(verdict)) verdict.then((rejection) => end({ value, text, rejection }));
-  else end({ value, text, rejection: verdict });
+  if (schema === undefined) {
+    end({ value, text, rejection: undefined });
+    return;
+  }
+  // The schema may change what it looks at, now or later: that is its own.
+  const verdict = judge(schema, value);
+  if (isThenable(verdict)) verdict.then((rejection) => end({ value: decode(text), text, rejection }));
+  else end({ value: decode(text), text, rejection: verdict });
 }

@@ -1,4 +1,5 @@
 /** What a read's schema does not take is a miss; what it takes is given as it is stored. */
+import type { StandardSchemaV1 } from "leeward";
 import * as v from "valibot";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import * as z from "zod";
@@ -30,6 +31,40 @@ async function old(value: unknown): Promise<void> {
   const { cache } = stage.cache();
   await cache.set("user", value);
 }
+
+/** A schema that keeps, and changes, what it is shown. */
+function meddling(change: (value: Record<string, unknown>) => void, later = false): StandardSchemaV1 {
+  return {
+    "~standard": {
+      version: 1,
+      vendor: "test",
+      validate(value) {
+        change(value as Record<string, unknown>);
+        return later ? Promise.resolve({ value }) : { value };
+      },
+    },
+  };
+}
+
+const CHANGES: [string, (value: Record<string, unknown>) => void][] = [
+  ["other properties", (value) => Object.assign(value, { name: "Eve", role: "admin" })],
+  ["bytes, which cannot be frozen", (value) => Object.assign(value, { bytes: new Uint8Array(2) })],
+  ["a cycle", (value) => Object.assign(value, { value })],
+];
+
+describe.each(CHANGES)("a schema that gives what it looks at %s", (_, change) => {
+  test.each([false, true])("changes nobody's value, with L1 or without: later %s", async (later) => {
+    for (const l1 of [undefined, { ttl: "5s", maxBytes: 1 << 20 } as const]) {
+      const { cache, events } = stage.cache({ ...(l1 && { l1 }) });
+      await cache.set("user", { name: "Ada" });
+      const found = await cache.lookup("user", undefined, { schema: meddling(change, later) });
+      expect(found).toMatchObject({ value: { name: "Ada" }, outcome: "hit" });
+      expect(Object.keys(found.value as object)).toEqual(["name"]);
+      expect(await cache.lookup("user")).toMatchObject({ value: { name: "Ada" }, l1: l1 !== undefined });
+      expect(ofType(events, "warning")).toEqual([]);
+    }
+  });
+});
 
 describe.each(Object.entries(SCHEMAS))("%s", (_, schema) => {
   test("a stored value that it takes is a hit", async () => {
