@@ -63,6 +63,11 @@ export function formOf(text: Text, values: number, decoded: unknown): Form {
   }
 }
 
+/** A text of its own: what was cut out of a larger one keeps all of that. */
+function copied(text: string): string {
+  return JSON.parse(JSON.stringify(text)) as string;
+}
+
 /** Give a held value to a reader. */
 export function giveOf({ value, give }: Held): unknown {
   return give(value as never);
@@ -118,8 +123,9 @@ export class L1 {
     const [id = 0, slot = 0, ...gone] = core.keep(form.size + names);
     for (const other of gone) this.#drop(other);
     if (id === 0) return;
-    const held: Held = { ...spot, ...form, slot, id };
-    const { cache, link, path, key } = spot;
+    const { cache, link, path } = spot;
+    const key = copied(spot.key);
+    const held: Held = { ...spot, ...form, key, tags: spot.tags.map(copied), slot, id };
     this.spots(cache, link).set(path, key, held);
     this.#all.set(id, held);
   }

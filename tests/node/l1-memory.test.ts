@@ -15,7 +15,7 @@ const TURN = 250;
 /** Small and large, flat and deep, with short and with long texts. */
 function nth(n: number): unknown {
   const text = "x".repeat(n % 97);
-  switch (n % 5) {
+  switch (n % 7) {
     case 0:
       return { id: n, name: text, [`own-${n}`]: n / 3 };
     case 1:
@@ -24,6 +24,11 @@ function nth(n: number): unknown {
       return Array.from({ length: n % 200 }, () => []);
     case 3:
       return `${text}\u20ac`;
+    case 4:
+      // Records by id: nobody else has these names.
+      return Object.fromEntries(Array.from({ length: n % 60 }, (_, i) => [`${n}-${i}`, true]));
+    case 5:
+      return Array.from({ length: n % 30 }, () => ({ [n % 40]: true }));
     default:
       return Uint8Array.from({ length: n % 1000 }, (_, i) => i);
   }
@@ -71,6 +76,22 @@ async function use(): Promise<number> {
   const { heapUsed, arrayBuffers } = process.memoryUsage();
   return heapUsed + arrayBuffers;
 }
+
+test("names that were cut out of larger texts do not keep those", async () => {
+  const redis = createTestRedis();
+  onTestFinished(redis.install());
+  const { url, token } = redis;
+  const cache = createCache({ url, token, l1: { ttl: "60s", maxBytes: MAX } });
+  const before = await use();
+  for (let n = 0; n < 100; n += 1) {
+    const body = `${n}-${"0".repeat(30)};${String.fromCharCode(97 + (n % 26)).repeat(500_000)}`;
+    const name = body.slice(0, 30);
+    await cache.getOrSet(name, () => n, { tags: [name] });
+    await redis.idle();
+  }
+  expect(cache.stats().l1Entries).toBeGreaterThanOrEqual(100);
+  expect((await use()) - before).toBeLessThan(5_000_000);
+});
 
 interface L1 {
   spots(cache: number, link: number): { at(path: string): Map<string, { id: number }> };
