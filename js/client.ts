@@ -137,15 +137,15 @@ export class CacheClient implements Contract {
     options?: ManyOptions & Checked<NoInfer<T>>,
   ): Promise<Map<string, T>> {
     return new Promise<unknown>((resolve, reject) => {
-      const named = checkKeys(keys);
+      const named = new Set(checkKeys(keys));
       if (typeof loadMissing !== "function" && loadMissing !== undefined) {
         throw new TypeError(`the callback must be a function, got ${typeName(loadMissing)}`);
       }
       const signal = signalOf(options);
       signal?.throwIfAborted();
-      const many = new Many({ resolve, reject }, named, loadMissing, hardOf(options, this.#session.options));
       const scope = this.#session.enter();
-      const given = scope && manyOptions(scope.instance.exports, options, many.members);
+      const given = scope && manyOptions(scope.instance.exports, options, [...named]);
+      const many = new Many({ resolve, reject }, named, loadMissing, hardOf(options, this.#session.options));
       many.members.forEach(({ key, operation }, i) => {
         const options = given?.[i];
         if (scope === undefined || options === undefined) operation.passThrough();

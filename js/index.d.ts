@@ -5,7 +5,7 @@
  */
 
 /**
- * Milliseconds, or a number with its unit: `"250ms"`, `"5s"`, `"5m"`, `"1h"`, `"7d"`.
+ * Whole milliseconds, or a number with its unit: `"250ms"`, `"5s"`, `"5m"`, `"1h"`, `"7d"`.
  * Not negative; each option states its own range.
  */
 export type Duration = number | `${number}${"ms" | "s" | "m" | "h" | "d"}`;
@@ -277,7 +277,7 @@ export interface FillMany {
  * Computes the values of the keys that are missing: each once, in the order in which they were given. It returns a `Map`, in
  * which a key may be left out, or a list with one value for each, in their order, in which `undefined` is no value. A key without
  * a value is not stored, and not in the answer. Its own error reaches the caller as the same object; anything else that it
- * returns, and a list of another length, is a `TypeError`.
+ * returns, and a list of another length, is a `TypeError`. The list of keys is frozen.
  */
 export type LoadMissing<T> = (
   missing: readonly string[],
@@ -386,7 +386,7 @@ export type Invalidation = Targets &
 
 interface Targets {
   keys?: readonly string[] | undefined;
-  /** As in `LifeOptions`, and as many as you like. */
+  /** As in `LifeOptions`, but more of them: up to 65,536 keys and tags in a call, and 4 MiB of names. */
   tags?: readonly string[] | undefined;
   /**
    * Everything in the namespace, and in all namespaces within it, by one command; for a client without a namespace, everything
@@ -747,6 +747,9 @@ export interface CacheClient {
    * request; calls for a single key do join this one. A value that is stale within `swr` is served; it is refreshed by the
    * same call of `loadMissing`, behind the answer if nothing is missing. If `loadMissing` fails, the call fails, unless each
    * missing one has a value within `staleIfError`.
+   *
+   * What all reads of a turn find is one reply, up to 16 MiB: beyond, none of them has been answered. Larger values are to be
+   * asked for in portions, one after the other.
    *
    * @throws the callback's error; `signal.reason`; a `TypeError` for a bad key or option, before any work.
    */

@@ -39,21 +39,20 @@ export class Many {
   #release: (() => void) | undefined;
 
   /** @param hard how long the callback is waited for, as it was written */
-  constructor(settlers: Settlers, keys: readonly string[], load: LoadMissing | undefined, hard: unknown) {
+  constructor(settlers: Settlers, keys: ReadonlySet<string>, load: LoadMissing | undefined, hard: unknown) {
     this.#settlers = settlers;
     this.#load = load;
     this.#hard = hard;
-    const distinct = [...new Set(keys)];
-    this.#open = distinct.length;
-    this.#unanswered = distinct.length;
+    this.#open = keys.size;
+    this.#unanswered = keys.size;
     this.#answer = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
     // Whether anybody waits for it is not known.
     this.#answer.catch(() => {});
-    this.members = distinct.map((key) => this.#member(key));
-    if (distinct.length === 0) this.#settle(() => settlers.resolve(new Map()));
+    this.members = [...keys].map((key) => this.#member(key));
+    if (keys.size === 0) this.#settle(() => settlers.resolve(new Map()));
   }
 
   /** Ends the caller's wait when `signal` is aborted; `leave` is called for each that is under way. */
@@ -128,7 +127,8 @@ export class Many {
   #run(): void {
     const asked = this.members.filter(({ fill }) => fill !== undefined);
     if (asked.length === 0) return;
-    const missing = asked.map(({ key }) => key);
+    // A list that is answered by a list must stay as it is.
+    const missing = Object.freeze(asked.map(({ key }) => key));
     this.#callback.run(
       () => this.#load?.(missing, fillOf(asked.flatMap(({ fill }) => fill ?? []))),
       () => {

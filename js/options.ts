@@ -5,7 +5,7 @@ import type { Exports } from "./isolate.ts";
 import { checkTags, MAX_TAGS } from "./names.ts";
 import { isSchema } from "./schema.ts";
 import { isTrap } from "./trap.ts";
-import { typeName } from "./type-name.ts";
+import { checkRecord, isRecord, typeName } from "./type-name.ts";
 
 /** What only the driver can use. */
 const HOST_OPTIONS: Readonly<Record<string, string>> = {
@@ -22,7 +22,8 @@ const GROUPS: readonly string[] = ["timeout", "budget", "l1"];
  * Error, or a text of the core's.
  */
 export function giveOptions(core: Core, options: CacheOptions, env: unknown): void {
-  if (typeof options !== "object" || options === null) throw new TypeError("options must be an object");
+  // All that are none share one warning.
+  if (!isRecord(options)) throw new TypeError("options must be an object");
   const binding = bindingOf(options);
   give(core, "", binding === undefined ? options : { ...options, version: versionIn(env, binding) });
   core.checkOptions();
@@ -55,15 +56,25 @@ function nameOf(bound: unknown): string {
 
 function give(core: Core, prefix: string, options: object): void {
   for (const [name, value] of Object.entries(options)) {
+    checkName(name);
     const option = prefix + name;
     if (value === undefined || (prefix === "" && typeof value === HOST_OPTIONS[name])) continue;
     if (typeof value === "number") core.optionNumber(option, value, String(value));
     else if (typeof value === "string") core.optionText(option, value);
     else if (typeof value === "boolean") core.optionBool(option, value);
-    else if (GROUPS.includes(option) && typeof value === "object" && value !== null)
+    else if (GROUPS.includes(option) && isRecord(value) && !(option === "l1" && isEmpty(value)))
       give(core, `${option}.`, value);
     else core.optionOther(option, typeName(value));
   }
+}
+
+/** The core knows options in a group by names with a dot, which are nobody else's. */
+function checkName(name: string): void {
+  if (name.includes(".")) throw new TypeError(`unknown option ${JSON.stringify(name.slice(0, 40))}`);
+}
+
+function isEmpty(record: object): boolean {
+  return Object.values(record).every((value) => value === undefined);
 }
 
 /** Which call options are given to. */
@@ -116,10 +127,11 @@ type Mutable = { -readonly [K in keyof CallOptions]: CallOptions[K] };
 /** Throws a TypeError that names option, value and what is allowed. */
 export function callOptions(exports: Exports, call: CallName, options: unknown): CallOptions {
   if (options === undefined) return DEFAULTS;
-  if (typeof options !== "object" || options === null) throw new TypeError("options must be an object");
+  checkRecord(options);
   const given: Mutable = { ...DEFAULTS };
   for (const [name, value] of Object.entries(options)) {
-    if (call !== "Mutate" && name === "timeout" && typeof value === "object" && value !== null) {
+    checkName(name);
+    if ((call === "Read" || call === "Many") && name === "timeout" && isRecord(value)) {
       for (const [wait, span] of Object.entries(value)) {
         if (span !== undefined) given[wait as "hard"] = callOption(exports, call, `timeout.${wait}`, span);
       }
@@ -136,8 +148,9 @@ export function callOptions(exports: Exports, call: CallName, options: unknown):
  * order, and nothing that looks at the value. `false`: it is for the core to say.
  */
 export function asksNoMore(exports: Exports, options: object, tags: readonly string[]): boolean {
+  if (!isRecord(options)) return false;
   for (const name of Object.keys(options)) {
-    const value: unknown = (options as Record<string, unknown>)[name];
+    const value = options[name];
     switch (name) {
       case "tags":
         if (!isSame(value, tags)) return false;
@@ -165,18 +178,14 @@ function isSame(list: unknown, texts: readonly string[]): boolean {
 }
 
 /** The options of a call for many keys, for each of them: its tags may be a function of the key. */
-export function manyOptions(
-  exports: Exports,
-  options: unknown,
-  members: readonly { readonly key: string }[],
-): CallOptions[] {
+export function manyOptions(exports: Exports, options: unknown, keys: readonly string[]): CallOptions[] {
   const tags: unknown = (options as { tags?: unknown } | undefined | null)?.tags;
   if (typeof tags !== "function") {
     const given = callOptions(exports, "Many", options);
-    return members.map(() => given);
+    return keys.map(() => given);
   }
   const given = callOptions(exports, "Many", { ...(options as object), tags: undefined });
-  return members.map(({ key }) => ({
+  return keys.map((key) => ({
     ...given,
     tags: checkTags((tags as (key: string) => unknown)(key), MAX_TAGS),
   }));

@@ -131,6 +131,9 @@ function flawOf(value: unknown, path: (string | number)[]): Flaw | undefined {
 
 function flawOfObject(value: object, path: (string | number)[]): Flaw | undefined {
   if (Array.isArray(value)) {
+    const prototype: unknown = Object.getPrototypeOf(value);
+    // A realm's own is a list itself, a class's is not.
+    if (!Array.isArray(prototype)) return flaw(path, "a list of a class would come back as a plain one");
     if (Object.keys(value).length !== value.length) return flaw(path, "a list with gaps or names");
     for (let i = 0; i < value.length; i++) {
       path.push(i);

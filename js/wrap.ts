@@ -3,7 +3,7 @@
  * at module scope, where nothing may throw.
  */
 import type { BoundWrapped, CacheClient, Load } from "./index.d.ts";
-import { typeName } from "./type-name.ts";
+import { checkRecord, typeName } from "./type-name.ts";
 import { encode, isFlaw } from "./value.ts";
 
 type Args = readonly unknown[];
@@ -45,9 +45,7 @@ export function wrap(
 }
 
 function planOf(options: unknown): Plan {
-  if (options !== undefined && (typeof options !== "object" || options === null)) {
-    throw new TypeError("options must be an object");
-  }
+  if (options !== undefined) checkRecord(options);
   const { key, fill, tags, ...rest } = (options ?? {}) as Options;
   if (key !== undefined && typeof key !== "function") {
     throw new TypeError(`option "key" must be a function, got ${typeName(key)}`);

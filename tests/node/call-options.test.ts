@@ -92,7 +92,7 @@ describe("a bad option of a call", () => {
   });
 
   // One connection for all of them: an isolate has room for 64.
-  test("timeouts are named with what there is", async () => {
+  test("timeouts, and what is no options at all, are named with what there is", async () => {
     const { cache } = stage.cache();
     const load = vi.fn(() => 1);
     for (const [options, message] of [
@@ -102,7 +102,12 @@ describe("a bad option of a call", () => {
       [{ timeout: { soft: 0 } }, /option "timeout\.soft" must be a duration from 1 ms to 5 min/],
       [{ timeout: { hard: "6m" } }, /option "timeout\.hard" must be a duration from 1 ms to 5 min/],
       [{ timeout: { flight: 5 } }, /unknown option "timeout\.flight": known are .*timeout\.read/],
-      [{ timeout: [5] }, /unknown option "timeout\.0"/],
+      [{ timeout: [5] }, /option "timeout" must be an object with read, soft, hard/],
+      [{ "timeout.hard": 20 }, /unknown option "timeout\.hard"/],
+      [[], /options must be an object, got a value of type Array/],
+      [new Map(), /options must be an object, got a value of type Map/],
+      [AbortSignal.abort(), /options must be an object, got a value of type AbortSignal/],
+      ["ttl", /options must be an object, got string/],
     ] as const) {
       const error = await rejection(cache.getOrSet("key", load, options as unknown as ReadOptions));
       expect(error).toBeInstanceOf(TypeError);

@@ -45,9 +45,7 @@ describe("awaited", () => {
     await connected(cache);
     const forced = { forceFresh: true } as const;
     expect(await cache.getOrSet("key", awaiting("new"), forced)).toBe("new");
-    await until(() => cache.stats().callbacks === 1);
-    await stage.gateway.idle();
-    expect(ofType(here.events, "fill")).toMatchObject([{ stored: true }]);
+    await stage.filled(cache, 1);
     expect(await there.cache.get("key")).toBe("new");
   });
 

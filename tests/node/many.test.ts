@@ -80,6 +80,11 @@ describe("the callback", () => {
   });
 
   test.each([
+    [
+      "a change of its list",
+      (missing: readonly string[]) => [(missing as string[]).shift()],
+      /TypeError|object is not extensible|Cannot|read only/,
+    ],
     ["a list of another length", () => [1], /one value for each of the 2 missing keys, got 1/],
     ["nothing", () => undefined, /must return a Map or a list, got undefined/],
     ["an object", () => ({ a: 1 }), /must return a Map or a list, got/],

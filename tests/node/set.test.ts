@@ -56,6 +56,7 @@ describe("a value that would come back as something else is a TypeError that nam
     [{ symbol: Symbol("x") }, /a symbol has no JSON, at \$\.symbol$/],
     [{ price: new Money() }, /a Money .*, at \$\.price$/],
     [new Array(3), /a list with gaps/],
+    [new (class Names extends Array {})(), /a list of a class would come back as a plain one/],
     [Promise.resolve(1), /a Promise/],
   ];
 
