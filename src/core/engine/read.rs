@@ -172,6 +172,10 @@ impl Engine {
     /// Asks the connection; `waited` if it has been asked before.
     pub(super) fn ask_read(&mut self, id: OpId, deadline: Timestamp, waited: bool, now: Timestamp) {
         let Some((lane, _)) = self.reading(id) else { return };
+        // An attempt that begins now would be over at once.
+        if deadline <= now {
+            return self.run(id, Some(Bypass::Timeout), now);
+        }
         if !self.affords_or_tells(lane, Purpose::Any, 0, now) {
             return self.run(id, Some(Bypass::Budget), now);
         }
