@@ -11,8 +11,8 @@ const MIB = 1024 * 1024;
 /** A process breathes by so much: the collector of JavaScript takes its time. */
 const BREATH = 0.1;
 const MIN_BREATH = 12 * MIB;
-/** What a table of the core may still grow by, once. */
-const WASM_ROOM = 256 * 1024;
+/** What a table of the core may still grow by, once: that of operations takes so much when there are more than 224 of them. */
+const WASM_ROOM = 512 * 1024;
 /** Of what the runtime says. */
 const MAX_SAID = 5;
 /** Of a shorter run nobody can tell growth from warming up. */
