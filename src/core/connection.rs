@@ -166,7 +166,7 @@ impl Connection {
         Some(())
     }
 
-    /// What an operation whose own wait ends at `deadline` is to do. If it is made the attempt, it must send.
+    /// What an operation is to do. If it is made the attempt, it must send, and is the only one until `deadline`.
     pub(crate) fn admit(&mut self, now: Timestamp, deadline: Timestamp) -> Admission {
         let probe = match self.state {
             State::Disabled => return Admission::Disabled,

@@ -29,14 +29,14 @@ impl Engine {
         peer.is_some_and(|peer| peer.connection.awaits_attempt(now))
     }
 
-    /// Asks the connection on behalf of an operation whose wait ends at `deadline`.
-    pub(super) fn admit(&mut self, lane: Lane, deadline: Timestamp, waited: bool, now: Timestamp) -> Entry {
+    /// Asks the connection on behalf of an operation.
+    pub(super) fn admit(&mut self, lane: Lane, waited: bool, now: Timestamp) -> Entry {
         let own = self.is_own_attempt(lane);
-        // Others wait for an attempt no longer than a read would, however long a write itself waits for its answer.
+        // An attempt has as long as a read has, whoever makes it: others wait no longer for a write's, and one that is made with
+        // the last milliseconds of its own wait is not replaced before it can have failed.
         let read = self.config(lane.cache).map_or(Millis::ZERO, |config| config.read);
-        let attempt_deadline = deadline.min(now.after(read));
         let Some(peer) = self.peer_mut(lane.connection) else { return Entry::Disabled };
-        match peer.connection.admit(now, attempt_deadline) {
+        match peer.connection.admit(now, now.after(read)) {
             Admission::Send => Entry::Send(None),
             Admission::Attempt { attempt, probe } => {
                 self.report(lane.request, lane.cache, now, EventKind::Attempt { attempt, probe });

@@ -199,7 +199,7 @@ impl Engine {
         if !self.affords_or_tells(lane, Purpose::Any, size, now) {
             return self.fail_raw(id, RawError::new(RawOutcome::NotExecuted, ErrorKind::Budget));
         }
-        match self.admit(lane, deadline, waited, now) {
+        match self.admit(lane, waited, now) {
             Entry::Send(attempt) => {
                 let batch = self.enqueue(lane, attempt, 0, Command::of_driver(size), Slot::Raw { op: id });
                 self.set_raw_step(id, RawStep::Sent { batch });

@@ -179,7 +179,7 @@ impl Engine {
         if !self.affords_or_tells(lane, Purpose::Any, 0, now) {
             return self.run(id, Some(Bypass::Budget), now);
         }
-        match self.admit(lane, deadline, waited, now) {
+        match self.admit(lane, waited, now) {
             Entry::Send(attempt) => self.send_read(id, attempt, deadline, now),
             Entry::Wait { verdict, until } => {
                 self.set_step(id, ReadStep::AwaitingAttempt { deadline });

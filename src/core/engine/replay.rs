@@ -109,7 +109,7 @@ impl Engine {
         if keys.is_empty() {
             return self.schedule(id, next);
         }
-        match self.admit(lane, deadline, true, now) {
+        match self.admit(lane, true, now) {
             // What is an attempt is bounded by the backoff.
             Entry::Send(None)
                 if self.peer(lane.connection).is_some_and(|peer| peer.journal.is_repetition(&keys))

@@ -130,7 +130,7 @@ impl Engine {
         if !disabled && !self.affords_or_tells(lane, Purpose::Invalidation, 0, now) {
             return self.conclude_write(id, Some("budget"), now);
         }
-        match self.admit(lane, deadline, waited, now) {
+        match self.admit(lane, waited, now) {
             Entry::Send(attempt) => match self.set_of(id).map(|set| set.how) {
                 Some(SetHow::Exact) => self.send_set_fill(id, attempt, now),
                 Some(SetHow::Renewing) => self.send_renewal(id, attempt),

@@ -13,6 +13,9 @@ use leeward::core::{
     Outcome, Served, StateName,
 };
 
+/// How long an attempt to connect is the only one, unless it has failed before: ms.
+const ATTEMPT: f64 = 250.0;
+
 impl World {
     pub(crate) fn serve(
         &mut self,
@@ -165,7 +168,6 @@ impl World {
     pub(crate) fn told(&mut self, index: usize, event: Told) {
         let now = self.queue.now();
         self.trace.say(now, self.moment, || format!("i{index} tells {:?}", event.kind));
-        let attempt = self.attempt();
         let coverage = &mut self.verdict.coverage;
         let Some(isolate) = self.isolates.get_mut(index) else { return };
         match event.kind {
@@ -175,7 +177,7 @@ impl World {
                     return self
                         .violation(format!("P2: i{index} makes a second attempt while one is in flight"));
                 }
-                isolate.attempt = Some(host + attempt);
+                isolate.attempt = Some(host + ATTEMPT);
             }
             EventKind::Connection { to: StateName::Ready | StateName::Down, message, .. } => {
                 isolate.attempt = None;

@@ -88,11 +88,6 @@ impl World {
         }
     }
 
-    /// How long an attempt to connect is in flight at least.
-    pub(crate) const fn attempt(&self) -> f64 {
-        if self.plan.patience { 20.0 } else { 250.0 }
-    }
-
     /// How much longer a callback takes.
     pub(crate) fn drags(&mut self) -> Micros {
         if !self.plan.patience || self.healed || !self.extra.percent(50) {

@@ -2,7 +2,7 @@
 
 use super::world::World;
 use crate::core::event::EventKind;
-use crate::core::{Bypass, Outcome, StateName};
+use crate::core::{Bypass, Millis, Outcome, ReadCall, StateName, Waits};
 
 fn state(world: &World) -> StateName {
     world.engine.snapshot(world.link).expect("exists").state
@@ -78,4 +78,34 @@ fn refused_redis_costs_less_than_a_tenth_of_an_attempt_a_request_and_one_probe_f
     assert_eq!((world.served[&probe].outcome, state(&world)), (Outcome::Miss, StateName::Ready));
     assert_eq!(world.sent().0, sent + 1);
     world.assert_idle();
+}
+
+#[test]
+fn an_attempt_is_the_only_one_for_as_long_as_a_read_has_though_its_own_has_less() {
+    let mut world = World::new();
+    let call = world.call(1, "k");
+    world.read_call(ReadCall { waits: Waits { read: Some(Millis::new(20)), ..call.waits }, ..call });
+    let attempts = |world: &World| world.engine.snapshot(world.link).expect("exists").attempts;
+    // Its time is up, and its timer has not fired yet.
+    world.now += 20.0;
+    world.read(2, "l");
+    assert_eq!((attempts(&world), world.wire.len()), (1, 1), "waits");
+    world.now += 229.0;
+    world.read(3, "m");
+    assert_eq!((attempts(&world), world.wire.len()), (1, 1), "waits");
+    world.now += 1.0;
+    world.read(4, "n");
+    assert_eq!((attempts(&world), world.wire.len()), (2, 2), "is the next one");
+}
+
+#[test]
+fn an_attempt_that_is_given_up_has_failed_and_nobody_waits_for_its_time() {
+    let mut world = World::new();
+    let call = world.call(1, "k");
+    world.read_call(ReadCall { waits: Waits { read: Some(Millis::new(20)), ..call.waits }, ..call });
+    world.pass(20.0, 1..=1, false);
+    assert_eq!(state(&world), StateName::Down);
+    let read = world.read(2, "l");
+    world.callbacks();
+    assert_eq!(world.served[&read].reason, Some(Bypass::Down));
 }
