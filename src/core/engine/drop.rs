@@ -8,7 +8,7 @@ use super::budget::Purpose;
 use super::lane::Lane;
 use super::op::KeyState;
 use super::write::REFUSED;
-use super::{Engine, OpId};
+use super::{BatchId, Engine, OpId};
 use crate::core::journal::{Depth, Seq};
 use crate::core::key::{Key, KeyKind};
 use crate::core::redis::command::Command;
@@ -99,7 +99,7 @@ impl Engine {
     pub(super) fn drop_replied(
         &mut self,
         lane: Lane,
-        sent: Seq,
+        (batch, sent): (BatchId, Seq),
         mut drop: Drop,
         reply: &Reply,
         now: Timestamp,
@@ -149,6 +149,7 @@ impl Engine {
             }
         };
         match drop.role {
+            DropRole::Cover if state == KeyState::Applied => self.cover_applied(drop.op, batch, &drop.key),
             DropRole::Cover => {}
             DropRole::Write => self.target_settled(&drop, state, marked, now),
             DropRole::Replay => self.replayed(drop.op, &drop.key, state, now),

@@ -344,7 +344,7 @@ impl Engine {
                 Slot::Raw { op } => self.raw_replied(op, id, reply, body),
                 Slot::Lease { op } => self.early_replied(op, reply, body, now),
                 Slot::PlainMore { .. } => {}
-                Slot::Drop(drop) => self.drop_replied(lane, sent, drop, reply, now),
+                Slot::Drop(drop) => self.drop_replied(lane, (id, sent), drop, reply, now),
             }
         }
         self.replay_if_due(lane, now);

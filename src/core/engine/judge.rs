@@ -48,7 +48,9 @@ impl Engine {
             }
             return self.ask_read(id, deadline, true, now);
         }
-        let cover = self.cover_of(id, &tags, now);
+        // Another's drop may have been acknowledged since, which was not before this read.
+        let ahead = read.ahead.iter().map(|(_, cover)| *cover).max();
+        let cover = self.cover_of(id, &tags, now).max(ahead);
         if matches!(cover, Some(Cover::Pending | Cover::Refused)) {
             return self.run(id, Some(Bypass::PendingInvalidation), now);
         }

@@ -13,7 +13,7 @@ use super::{
 use crate::core::basis::Basis;
 use crate::core::event::{Bypass, Outcome};
 use crate::core::flight::FlightId;
-use crate::core::journal::{Depth, Seq};
+use crate::core::journal::{Cover, Depth, Seq};
 use crate::core::key::Key;
 use crate::core::ratio::Ratio;
 use crate::core::time::{Millis, Timestamp};
@@ -81,6 +81,8 @@ pub(super) struct Read {
     /// What the entry that was found is stored under, if there was one. An expiry since then is not in it.
     pub(super) entry: Basis,
     pub(super) bypass: Option<Bypass>,
+    /// What covered it when its read was sent, and has not been seen to end ahead of it, in the same batch.
+    pub(super) ahead: Vec<(Key, Cover)>,
     /// When its read was sent.
     pub(super) sent: Option<Timestamp>,
     /// How long what it found in Redis is fresh, from then on; `None`: nobody says so, or it is not.

@@ -10,7 +10,7 @@ use super::budget::Purpose;
 use super::found::Found;
 use super::lane::Lane;
 use super::op::{Kind, Lease, Op, Read, ReadStep};
-use super::{Effect, Engine, Freshness, Life, MAX_JOINS, OpId, ReadCall};
+use super::{BatchId, Effect, Engine, Freshness, Life, MAX_JOINS, OpId, ReadCall};
 use crate::core::basis::Basis;
 use crate::core::config::MAX_VALUE;
 use crate::core::error::ErrorKind;
@@ -98,6 +98,7 @@ impl Engine {
             resent: false,
             retagged: false,
             spoiled: false,
+            ahead: Vec::new(),
             lease: Lease { token, wait, taken: false, since: None },
             callback_began: now,
             not_modified: false,
@@ -243,12 +244,27 @@ impl Engine {
     fn send_cover(&mut self, id: OpId, attempt: Option<u32>, depends: &[Key], now: Timestamp) {
         let Some(op) = self.ops.get(&id) else { return };
         let (lane, start) = (op.lane(), op.start);
+        let mut ahead = Vec::new();
         for key in depends {
             let Some(peer) = self.peer_mut(lane.connection) else { return };
-            if peer.journal.covered(key, start, now).is_some() && peer.journal.release(key, now) {
+            let Some(cover) = peer.journal.covered(key, start, now) else { continue };
+            if peer.journal.release(key, now) {
                 let depth = peer.journal.depth(key);
                 self.enqueue_drop(lane, attempt, id, super::drop::DropRole::Cover, key, depth, None);
             }
+            ahead.push((key.clone(), cover));
+        }
+        if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
+            read.ahead = ahead;
+        }
+    }
+
+    /// What goes before a read was carried out, in that batch: if it is the read's own, Redis has looked after that.
+    pub(super) fn cover_applied(&mut self, id: OpId, batch: BatchId, key: &Key) {
+        if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut)
+            && read.step == (ReadStep::Reading { batch })
+        {
+            read.ahead.retain(|(ahead, _)| ahead != key);
         }
     }
 

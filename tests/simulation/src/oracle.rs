@@ -2,7 +2,8 @@
 //!
 //! A value carries the moment at which its data was read. An invalidation that began at a moment and was acknowledged forbids
 //! every read that starts later to give what it covers with data read before (P5). In the isolate that asked for it, it
-//! forbids that from its beginning on, for as long as the isolate has not seen it applied (P6). A mutate whose marks were set
+//! forbids that from its beginning on, also to who is answered when it has been acknowledged since (P6), and it forbids to take what
+//! was kept for as long as the isolate has not seen it applied. A mutate whose marks were set
 //! forbids from then on that what was read before its source changed comes back from Redis.
 
 use leeward::core::{Bypass, Freshness, Life, Outcome, Served};
@@ -196,10 +197,11 @@ impl Oracle {
             }
             let promise = match rule.standing {
                 Standing::Applied(at) if at < reader.started => "P5: older than an acknowledged invalidation",
-                Standing::Pending
-                    if rule.isolate == reader.isolate && (rule.begun < reader.started || kept) =>
-                {
-                    "P6: covered by an invalidation that is not acknowledged"
+                _ if rule.isolate == reader.isolate && rule.begun < reader.started => {
+                    "P6: older than an invalidation of its own isolate"
+                }
+                Standing::Pending if rule.isolate == reader.isolate && kept => {
+                    "P6: kept, and covered by an invalidation that is not acknowledged"
                 }
                 _ => return None,
             };
@@ -266,6 +268,14 @@ mod tests {
         assert!(!judge(&oracle, &reader(21), &FRESH, &value(9)));
         assert!(judge(&oracle, &Reader { isolate: 1, ..reader(21) }, &FRESH, &value(9)));
         assert!(!judge(&oracle, &Reader { isolate: 1, ..reader(9) }, &FRESH, &value(9)));
+        let kept = |oracle: &Oracle, isolate| {
+            oracle.judge(&Reader { isolate, ..reader(9) }, &FRESH, None, Some(&value(9)), true, None)
+        };
+        assert!(kept(&oracle, 1).is_some() && kept(&oracle, 0).is_none());
+        oracle.all_applied(1, 22);
+        assert!(kept(&oracle, 1).is_none());
+        assert!(judge(&oracle, &Reader { isolate: 1, ..reader(21) }, &FRESH, &value(9)), "began before that");
+        assert!(!judge(&oracle, &reader(21), &FRESH, &value(9)));
     }
 
     #[test]

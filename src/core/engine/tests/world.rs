@@ -516,7 +516,7 @@ impl World {
         }
     }
 
-    fn execute(&mut self, body: &str) -> String {
+    pub(super) fn execute(&mut self, body: &str) -> String {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "set by tests")]
         self.redis.set_time(self.now as u64 * 1000);
         let before = self.redis.commands();

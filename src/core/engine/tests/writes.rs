@@ -1,7 +1,8 @@
 use super::world::World;
 use crate::core::event::EventKind;
 use crate::core::redis::script::{Dialect, Script};
-use crate::core::{Bypass, CacheConfig, InvalidationState, Millis, Outcome};
+use crate::core::{Bypass, CacheConfig, InvalidationState, Millis, Outcome, Targets, WriteKind};
+use std::format;
 
 /// A world in which "k" is stored and Redis has been seen.
 fn filled() -> World {
@@ -162,6 +163,31 @@ fn a_lost_reply_is_not_an_acknowledgement() {
     world.pass(1000.0, 2..=2, false);
     world.answer();
     assert_eq!(world.engine.stats(world.link).expect("exists").journal, 0, "repeated, and acknowledged then");
+    world.assert_idle();
+}
+
+#[test]
+fn a_read_whose_own_drop_has_failed_is_covered_though_a_replay_has_ended_the_fence_since() {
+    let mut world = filled();
+    world.read_with(2, "k", false);
+    let body = world.wire[0].2.clone();
+    let found = world.execute(&body);
+    world.answer();
+    world.invalidate(3, &["k"]);
+    world.refuse();
+    let read = world.read(4, "k");
+    let (batch, _, body) = world.wire.pop().expect("is sent");
+    assert!(body.contains("drop") && body.contains("read"), "{body}");
+    world.pass(240.0, 3..=3, false);
+    world.answer();
+    assert_eq!(world.engine.stats(world.link).expect("exists").journal, 0, "the replay's is acknowledged");
+    // Redis had looked before that.
+    let replies = format!(r#"[{{"error":"NOSCRIPT No matching script"}},{}"#, found.trim_start_matches('['));
+    world.engine.reply(batch, 200, replies.as_bytes(), world.now);
+    world.pump(4);
+    world.callbacks();
+    assert_eq!(world.served[&read].reason, Some(Bypass::PendingInvalidation));
+    world.answer_all();
     world.assert_idle();
 }
 
