@@ -146,6 +146,8 @@ impl Engine {
             }
         }
         if cover == Some(Cover::Refused) {
+            // Where all reads go by, no answer would remind of what else is pending.
+            self.replay_if_due(lane, now);
             return self.run(id, Some(Bypass::PendingInvalidation), now);
         }
         self.ask_read(id, self.read_deadline(id, now), false, now);

@@ -229,6 +229,26 @@ fn a_read_only_token_refuses_and_the_fence_stays() {
 }
 
 #[test]
+fn what_is_pending_is_sent_though_reads_go_by_for_what_is_refused() {
+    let mut world = filled();
+    let spaces = Targets { all: true, ..Targets::default() };
+    world.write(2, spaces, WriteKind::Invalidate);
+    let noperm = r#"[{"error":"NOPERM this user has no permissions to run the 'hdel' command"}]"#;
+    world.answer_with(200, noperm);
+    world.answer_with(200, noperm);
+    world.invalidate_tags(3, &["t"]);
+    world.refuse();
+    // Request 3 is never driven again.
+    world.now += 60_000.0;
+    let read = world.read(4, "k");
+    world.callbacks();
+    assert_eq!(world.served[&read].reason, Some(Bypass::PendingInvalidation));
+    world.pass(1000.0, 4..=4, false);
+    world.answer_all();
+    assert_eq!(world.engine.stats(world.link).expect("exists").journal, 0);
+}
+
+#[test]
 fn a_set_ends_what_is_stored_first_and_stores_under_a_generation_of_its_own() {
     let mut world = filled();
     let before = world.generation("k");
