@@ -9,7 +9,7 @@
 //!   invalidation came in between;
 //! * while the connection is down, any computed value: there is no verdict to wait for.
 //!
-//! What is stored is for those alone whose tags it carries.
+//! What is stored is for those alone whose tags it carries, and that nothing has ended in this isolate since the leader began.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -88,6 +88,8 @@ pub(crate) struct Joiner<'a> {
 pub(crate) struct Flight {
     pub(crate) at: (ConnectionId, Key, CacheId),
     pub(crate) stage: Stage,
+    /// When its leader began.
+    pub(crate) began: Seq,
     pub(crate) read_sent: Option<Seq>,
     pub(crate) callback_started: Option<Seq>,
     /// The same as a time.
@@ -189,10 +191,11 @@ impl Flights {
         None
     }
 
-    /// Starts a flight, forced or not, whose leader names these tags. `None`: there are too many.
+    /// Starts a flight, forced or not, whose leader began at `began` and names these tags. `None`: there are too many.
     pub(crate) fn start(
         &mut self,
         at: &(ConnectionId, Key, CacheId),
+        began: Seq,
         kind: (bool, &[Key]),
         deadline: Timestamp,
         (value, verdict): (SharedId, SharedId),
@@ -213,6 +216,7 @@ impl Flights {
         let flight = Flight {
             at: at.clone(),
             stage: Stage::Reading,
+            began,
             read_sent: None,
             callback_started: None,
             running_since: None,
@@ -315,7 +319,7 @@ mod tests {
         let mut flights = Flights::default();
         let at = (ConnectionId(0), Key::entry("p", "", "k"), CacheId(0));
         let id = flights
-            .start(&at, (false, &[]), Timestamp::from_ms(2000), (SharedId(1), SharedId(2)), NOW)
+            .start(&at, Seq(1), (false, &[]), Timestamp::from_ms(2000), (SharedId(1), SharedId(2)), NOW)
             .expect("room");
         (flights, id, at)
     }
@@ -417,7 +421,7 @@ mod tests {
         assert_eq!(flights.joinable(&at, false, Timestamp::from_ms(2000)), None);
         assert!(
             flights
-                .start(&at, (false, &[]), Timestamp::from_ms(4000), (SharedId(3), SharedId(4)), NOW)
+                .start(&at, Seq(1), (false, &[]), Timestamp::from_ms(4000), (SharedId(3), SharedId(4)), NOW)
                 .is_some_and(|new| new != id)
         );
     }
@@ -440,7 +444,14 @@ mod tests {
         let tag = Key::tag("p", &space, "t");
         let shared = (SharedId(1), SharedId(2));
         for target in [&tag, &Key::namespace("p", &space), &Key::namespace("p", "")] {
-            flights.start(&at, (false, core::slice::from_ref(&tag)), Timestamp::from_ms(9), shared, NOW);
+            flights.start(
+                &at,
+                Seq(1),
+                (false, core::slice::from_ref(&tag)),
+                Timestamp::from_ms(9),
+                shared,
+                NOW,
+            );
             flights.void(ConnectionId(0), &Key::tag("p", &space, "other"));
             flights.void(ConnectionId(0), &Key::namespace("p", "b"));
             flights.void(ConnectionId(1), target);
@@ -467,7 +478,14 @@ mod tests {
         let mut flights = Flights::default();
         let start = |flights: &mut Flights, n: u32, now: Timestamp| {
             let at = (ConnectionId(0), Key::entry("p", "", &alloc::format!("{n}")), CacheId(0));
-            flights.start(&at, (false, &[]), now.after(Millis::new(10)), (SharedId(1), SharedId(2)), now)
+            flights.start(
+                &at,
+                Seq(1),
+                (false, &[]),
+                now.after(Millis::new(10)),
+                (SharedId(1), SharedId(2)),
+                now,
+            )
         };
         for n in 0..MAX_FLIGHTS as u32 {
             assert!(start(&mut flights, n, NOW).is_some());

@@ -6,6 +6,8 @@ use super::op::{Op, ReadStep, Refresh};
 use super::{Effect, Engine, Freshness, MAX_JOINS, OpId, Origin, Served, Source};
 use crate::core::event::{Bypass, Outcome};
 use crate::core::flight::{FlightId, Stage, Take};
+use crate::core::journal::Seq;
+use crate::core::raised::Place;
 use crate::core::time::{Millis, Timestamp};
 
 impl Engine {
@@ -16,7 +18,10 @@ impl Engine {
         let (forced, named) = (read.freshness == Freshness::Forced, read.named.clone());
         let deadline = now.after(self.config(lane.cache).map_or(Millis::ZERO, |config| config.flight));
         let promises = (self.shared(), self.shared());
-        let Some(flight) = self.flights.start(&at, (forced, &named), deadline, promises, now) else { return };
+        let began = self.ops.get(&id).map_or(Seq(0), |op| op.start);
+        let Some(flight) = self.flights.start(&at, began, (forced, &named), deadline, promises, now) else {
+            return;
+        };
         if let Some(read) = self.ops.get_mut(&id).and_then(Op::read_mut) {
             read.flight = Some(flight);
         }
@@ -49,9 +54,7 @@ impl Engine {
         let Some(flight) = self.flights.get(flight_id) else { return self.again(id, now) };
         match flight.take(Self::joiner(read, joined)) {
             Take::Wait(promise) => self.push(lane.request, Effect::Await(id, promise)),
-            // Fences that were raised before this one began cover what was read or computed before, also by tags that nobody
-            // knew of when it joined.
-            Take::Value if self.cover_of(id, &flight.value_tags, now).is_some() => self.again(id, now),
+            Take::Value if self.may_be_old(id, flight_id, now) => self.again(id, now),
             Take::Value | Take::Fresh => self.take_shared(id, flight_id, now),
             Take::Again => self.again(id, now),
             Take::PassThrough => {
@@ -60,6 +63,26 @@ impl Engine {
                 self.run(id, Some(Bypass::PassThrough), now);
             }
         }
+    }
+
+    /// Whether what a flight has read, or computed from before this follower began, may be older than an invalidation that began
+    /// before it did, also by tags that nobody knew of when it joined: a fence covers it, or one has come or fallen meanwhile.
+    fn may_be_old(&mut self, id: OpId, flight: FlightId, now: Timestamp) -> bool {
+        let Some(flight) = self.flights.get(flight) else { return true };
+        if self.cover_of(id, &flight.value_tags, now).is_some() {
+            return true;
+        }
+        let Self { ops, peers, .. } = self;
+        let Some(op) = ops.get(&id) else { return true };
+        let (Some(read), Some(peer)) = (op.read(), peers.get_mut(op.connection.0 as usize)) else {
+            return true;
+        };
+        let raised = peer.journal.raised();
+        if raised.newest() <= flight.began {
+            return false;
+        }
+        let places: Vec<_> = read.depends().chain(&flight.value_tags).map(Place::of).collect();
+        raised.any_since(&places, flight.began)
     }
 
     fn take_shared(&mut self, id: OpId, flight_id: FlightId, now: Timestamp) {

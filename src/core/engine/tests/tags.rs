@@ -206,6 +206,36 @@ fn an_invalidation_after_the_versions_were_read_keeps_the_value_out() {
 }
 
 #[test]
+fn who_began_after_an_invalidation_does_not_take_what_a_flight_has_stored_before_it_was_carried_out() {
+    let mut world = World::new();
+    let first = world.read(1, "k");
+    world.answer();
+    world.await_tags(first, &["late"]);
+    world.answer();
+    world.invalidate_tags(2, &["late"]);
+    let (drop, _, drop_body) = world.wire.pop().expect("is sent");
+    // Nobody knows yet that the value will carry the tag.
+    let second = world.read(3, "k");
+    assert!(world.wire.is_empty(), "it joins");
+    world.callback_with(first, true, &["late"]);
+    let (fill, _, fill_body) = world.wire.pop().expect("is sent");
+    // Redis stores it, and then ends it; the answers come the other way round.
+    let stored = world.execute(&fill_body);
+    let dropped = world.execute(&drop_body);
+    world.engine.reply(drop, 200, dropped.as_bytes(), world.now);
+    world.pump(2);
+    world.engine.reply(fill, 200, stored.as_bytes(), world.now);
+    world.pump(1);
+    assert!(!world.served.contains_key(&second), "it reads by itself");
+    world.answer_all();
+    assert_eq!(world.running, [second]);
+    world.callbacks();
+    world.answer();
+    assert!(!world.served[&second].shared);
+    world.assert_idle();
+}
+
+#[test]
 fn versions_that_do_not_come_free_the_callback_and_are_not_stored() {
     let mut world = World::new();
     let op = world.read(1, "k");
