@@ -826,12 +826,12 @@ export interface CacheClient {
   wrap<A extends unknown[], T>(
     name: string,
     fn: Computes<A, T>,
-    options?: WrapOptions<A>,
+    options?: WrapOptions<A> & Checked<NoInfer<T>>,
   ): BoundWrapped<A, T>;
   wrap<A extends unknown[], T>(
     name: string,
     fn: Computes<[fill: Fill, ...args: A], T>,
-    options: FillWrapOptions<A>,
+    options: FillWrapOptions<A> & Checked<NoInfer<T>>,
   ): BoundWrapped<A, T>;
   /**
    * The same interface for keys and tags of a namespace of their own: `invalidate({ all: true })` of it ends them all by one
@@ -860,11 +860,15 @@ export interface Cache extends CacheClient {
    */
   for(env?: unknown, ctx?: ExecutionContextLike): CacheClient;
   /** As a client's, and `for` is there, too. */
-  wrap<A extends unknown[], T>(name: string, fn: Computes<A, T>, options?: WrapOptions<A>): Wrapped<A, T>;
+  wrap<A extends unknown[], T>(
+    name: string,
+    fn: Computes<A, T>,
+    options?: WrapOptions<A> & Checked<NoInfer<T>>,
+  ): Wrapped<A, T>;
   wrap<A extends unknown[], T>(
     name: string,
     fn: Computes<[fill: Fill, ...args: A], T>,
-    options: FillWrapOptions<A>,
+    options: FillWrapOptions<A> & Checked<NoInfer<T>>,
   ): Wrapped<A, T>;
   /** As a client's, and `for` is there, too: `cache.namespace("eu").for(env, ctx)` is `cache.for(env, ctx).namespace("eu")`. */
   namespace(name: string): Cache;

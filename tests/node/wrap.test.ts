@@ -1,5 +1,6 @@
 /** Functions whose results are stored under their name and arguments. */
 import { type BoundWrapped, createCache, type Fill } from "leeward";
+import * as v from "valibot";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { cost, rejection, type Stage, startStage } from "./stage.ts";
 
@@ -87,6 +88,18 @@ describe("a wrapped function", () => {
     await stage.filled(cache, 1);
     const header = (await stage.redis.command("HGET", `leeward:k::${userOf.key("7")}`, "h:")) as string;
     expect(header.split(" ")[4]).toBe("5000");
+  });
+
+  test("runs again for a stored value that the schema does not take", async () => {
+    const { cache } = stage.cache();
+    const load = vi.fn(async (id: string): Promise<{ id: string; name?: string }> => ({ id, name: "new" }));
+    const schema = v.object({ id: v.string(), name: v.string() });
+    const userOf = cache.wrap("user", load, { schema });
+    await cache.set(userOf.key("7"), { id: "7" });
+    expect(await userOf("7")).toEqual({ id: "7", name: "new" });
+    await stage.filled(cache, 2);
+    expect(await userOf("7")).toEqual({ id: "7", name: "new" });
+    expect(load).toHaveBeenCalledOnce();
   });
 
   test("rejects with its own error, the same object", async () => {

@@ -1,5 +1,6 @@
 /** What `wrap` infers, and what it refuses. Checked by tsc alone; nothing here runs. */
 import { type BoundWrapped, createCache, type Fill, type Invalidated, type Wrapped } from "leeward";
+import * as v from "valibot";
 import { expectTypeOf } from "vitest";
 
 const cache = createCache();
@@ -55,6 +56,15 @@ const filled = cache.wrap(
   { fill: true, tags: (id, n) => [`${id}${n.toFixed()}`] },
 );
 expectTypeOf(filled).toEqualTypeOf<Wrapped<[id: string, n: number], string>>();
+
+// A schema must fit what the function gives, and says nothing of its type.
+const user = v.object({ id: v.string(), name: v.optional(v.string()) });
+expectTypeOf(cache.wrap("user", loadUser, { schema: user })("7")).toEqualTypeOf<Promise<User>>();
+cache.for().wrap("filled", async (_: Fill, id: string) => id, { fill: true, schema: v.string() });
+// @ts-expect-error: it does not
+cache.wrap("user", loadUser, { schema: v.number() });
+// @ts-expect-error: nor here
+cache.for().wrap("filled", async (_: Fill, id: string) => id, { fill: true, schema: v.number() });
 
 // @ts-expect-error: an argument is missing
 userOf();
