@@ -263,14 +263,25 @@ export interface ReadOptions extends LifeOptions, LookOptions {
   forceFresh?: boolean | undefined;
 }
 
-/** What the callback of `getMany` gets: what it says is about all the values that it computes. */
+/** What the callback of `getMany` gets: what it says is about all the values that it computes, but by `of`. */
 export interface FillMany {
   /** As `Fill.signal`: aborted when nobody waits for any of the values any more. */
   readonly signal: AbortSignal;
   /** As `Fill.ttl`. */
   ttl(ttl: Duration): void;
+  /** As `Fill.swr`. */
+  swr(swr: Duration): void;
+  /** As `Fill.staleIfError`. */
+  staleIfError(staleIfError: Duration): void;
   /** As `Fill.skip`. */
   skip(): void;
+  /**
+   * The same for one of the missing keys, and what is there for one alone: the stale value that was found for it, tags that only
+   * its data tell, and `notModified()`, which stands for its value in the Map or the list.
+   *
+   * @throws a `TypeError` for a key that is not missing.
+   */
+  of(key: string): Fill;
 }
 
 /**

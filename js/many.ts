@@ -130,7 +130,8 @@ export class Many {
     // A list that is answered by a list must stay as it is.
     const missing = Object.freeze(asked.map(({ key }) => key));
     this.#callback.run(
-      () => this.#load?.(missing, fillOf(asked.flatMap(({ fill }) => fill ?? []))),
+      () =>
+        this.#load?.(missing, fillOf(new Map(asked.flatMap(({ key, fill }) => (fill ? [[key, fill]] : []))))),
       () => {
         const { state, result } = this.#callback;
         if (state === "error") this.#reject(result);
@@ -166,8 +167,9 @@ function isFound({ fill, operation, lookup }: Member): boolean {
   return fill !== undefined && !operation.absent;
 }
 
-/** What the caller's callback can say, of all the values that it computes. */
-function fillOf(fills: readonly Fill[]): FillMany {
+/** What the caller's callback can say of the values that it computes: of all, or of one. */
+function fillOf(byKey: ReadonlyMap<string, Fill>): FillMany {
+  const fills = [...byKey.values()];
   let signal: AbortSignal | undefined;
   return {
     get signal() {
@@ -177,8 +179,22 @@ function fillOf(fills: readonly Fill[]): FillMany {
     ttl(ttl) {
       for (const fill of fills) fill.ttl(ttl);
     },
+    swr(swr) {
+      for (const fill of fills) fill.swr(swr);
+    },
+    staleIfError(staleIfError) {
+      for (const fill of fills) fill.staleIfError(staleIfError);
+    },
     skip() {
       for (const fill of fills) fill.skip();
+    },
+    of(key) {
+      const fill = byKey.get(key);
+      if (fill === undefined) {
+        const got = typeof key === "string" ? "another text" : typeName(key);
+        throw new TypeError(`fill.of() takes one of the ${fills.length} missing keys, got ${got}`);
+      }
+      return fill;
     },
   };
 }

@@ -122,6 +122,63 @@ describe("the callback", () => {
     expect((await cache.lookup("c")).outcome).toBe("miss");
   });
 
+  test("says of one of them what is not of all", async () => {
+    const { cache, ...stage } = await withCache();
+    const other = stage.newCache().cache;
+    await cache.getMany(["short", "long", "tagged", "none"], async (missing, fill) => {
+      fill.ttl("1h");
+      fill.of("short").ttl("1m");
+      fill.of("none").skip();
+      await fill.of("tagged").tags(["t"]);
+      return missing.map(() => 1);
+    });
+    await stage.filled(cache, 3);
+    const left = async (key: string) => Number(await stage.redis.command("PTTL", `leeward:k::${key}`));
+    expect(await left("short")).toBeLessThan(200_000);
+    expect(await left("long")).toBeGreaterThan(3_000_000);
+    await other.invalidate({ tags: ["t"] });
+    expect([...(await other.getMany(["short", "long", "tagged", "none"])).keys()]).toEqual(["short", "long"]);
+  });
+
+  test("sees what is stale of a key, and says that it is good still, or how long the new one is served stale", async () => {
+    const { cache, ...stage } = await withCache();
+    const other = stage.newCache().cache;
+    await Promise.all(["a", "b"].map((key) => cache.set(key, `old ${key}`, { staleIfError: "1h" })));
+    await other.expire({ keys: ["a", "b"] });
+    const seen: unknown[] = [];
+    const values = await cache.getMany(["a", "b", "c"], (missing, fill): (string | undefined)[] => {
+      seen.push(...missing.map((key) => fill.of(key).stale?.value));
+      fill.swr("1h");
+      fill.staleIfError("1h");
+      return [fill.of("a").notModified(), "new b", undefined];
+    });
+    expect(seen).toEqual(["old a", "old b", undefined]);
+    expect([...values]).toEqual([
+      ["a", "old a"],
+      ["b", "new b"],
+    ]);
+    await stage.filled(cache, 4);
+    await other.expire({ keys: ["a", "b"] });
+    const stale = await other.getMany(["a", "b"], byKey, { swr: "1h" });
+    expect([...stale.values()]).toEqual(["old a", "new b"]);
+  });
+
+  test.each([
+    ["a key that is there", "there", "another text"],
+    ["no key", undefined, "undefined"],
+  ])("has a TypeError for what it says of %s, which it may catch", async (_, key, got) => {
+    const { cache, ...stage } = await withCache();
+    await cache.getMany(["there"], byKey);
+    await stage.filled(cache, 1);
+    const error = await rejection(
+      cache.getMany(["a", "b", "there"], (missing, fill) => {
+        fill.of(key as string).skip();
+        return missing.map(() => 1);
+      }),
+    );
+    expect(error).toEqual(new TypeError(`fill.of() takes one of the 2 missing keys, got ${got}`));
+  });
+
   test("is run by getMany without a usable Redis, once", async () => {
     const cache = createCache({ url: "", token: "", onEvent: () => {} });
     const load = vi.fn(byKey);

@@ -1,5 +1,12 @@
 /** `getMany`, `redis` and budgets, as the compiler sees them. Checked by tsc alone; nothing here runs. */
-import { createCache, type FillMany, isLeewardError, type LoadMissing, type RedisError } from "leeward";
+import {
+  createCache,
+  type Fill,
+  type FillMany,
+  isLeewardError,
+  type LoadMissing,
+  type RedisError,
+} from "leeward";
 import * as v from "valibot";
 import { expectTypeOf } from "vitest";
 
@@ -39,8 +46,16 @@ cache.getMany(["a"], (missing, fill) => {
   expectTypeOf(missing).toEqualTypeOf<readonly string[]>();
   expectTypeOf(fill).toEqualTypeOf<FillMany>();
   fill.ttl("5m");
+  fill.swr("5m");
+  fill.staleIfError("5m");
+  expectTypeOf(fill.of("a")).toEqualTypeOf<Fill>();
+  // @ts-expect-error: tags that the data tell are one key's
+  fill.tags(["t"]);
   return missing.map(() => 1);
 });
+expectTypeOf(
+  cache.getMany(["a"], (missing, fill) => missing.map((key): User => fill.of(key).notModified())),
+).resolves.toEqualTypeOf<Map<string, User>>();
 const loads: LoadMissing<User> = async () => new Map();
 expectTypeOf(cache.getMany(["a"], loads)).resolves.toEqualTypeOf<Map<string, User>>();
 // @ts-expect-error: a Date does not come back from JSON
