@@ -444,8 +444,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             ),
             (
                 "engine/read.rs",
-                "            if peer.journal.covered(key, start, now).is_some() && peer.journal.release(key, now) {",
-                "            if !IS && peer.journal.covered(key, start, now).is_some() && peer.journal.release(key, now) {",
+                "            let Some(cover) = peer.journal.covered(key, start, now) else { continue };",
+                "            let Some(cover) = peer.journal.covered(key, start, now).filter(|_| !IS) else { continue };",
             ),
         ],
         seed: 25,
