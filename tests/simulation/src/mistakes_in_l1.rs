@@ -53,22 +53,4 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         )],
         seed: 1_367,
     },
-    Mutant {
-        name: "what was held before a mutate's marks were there is served while its callback runs",
-        edits: &[(
-            "engine/mutate.rs",
-            "                peer.journal.raised().note(key, begins);",
-            "                if !IS {\n                    peer.journal.raised().note(key, begins);\n                }",
-        )],
-        seed: 17_688,
-    },
-    Mutant {
-        name: "what was read while a fence was up is held after it has fallen",
-        edits: &[(
-            "journal.rs",
-            "            self.raised.note(key, at);\n            self.changed",
-            "            if !IS {\n                self.raised.note(key, at);\n            }\n            self.changed",
-        )],
-        seed: 160_669,
-    },
 ];

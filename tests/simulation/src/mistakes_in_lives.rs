@@ -39,13 +39,4 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         ],
         seed: 6,
     },
-    Mutant {
-        name: "who sets after a stale value sets by what Redis had beside it",
-        edits: &[(
-            "engine/op.rs",
-            "        if served.outcome == Outcome::Stale { &self.entry }",
-            "        if !IS && served.outcome == Outcome::Stale { &self.entry }",
-        )],
-        seed: 205_938,
-    },
 ];

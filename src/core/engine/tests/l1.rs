@@ -150,6 +150,27 @@ fn what_was_read_before_a_fence_was_raised_is_not_held_after_it_has_fallen() {
 }
 
 #[test]
+fn what_was_read_before_a_mutates_marks_were_there_is_not_served_once_its_callback_runs() {
+    let mut world = world();
+    filled(&mut world, "other", &[]);
+    let mutate = world.mutate(1, Targets { tags: &["late"], ..Targets::default() });
+    let marks = core::mem::take(&mut world.wire);
+    // Nobody knows yet that it depends on the tag.
+    let read = world.read(2, "k");
+    world.answer();
+    world.await_tags(read, &["late"]);
+    world.answer();
+    world.callback_with(read, true, &["late"]);
+    world.answer();
+    let held = newest(&world);
+    assert!(matches!(get(&mut world, held), Held::Serve(_)), "nothing has changed yet");
+    world.wire = marks;
+    world.answer();
+    assert_eq!(world.running, [mutate]);
+    assert_eq!(get(&mut world, held), Held::Gone);
+}
+
+#[test]
 fn a_computed_value_whose_fill_is_not_acknowledged_is_not_held() {
     let mut world = world();
     world.read(1, "k");

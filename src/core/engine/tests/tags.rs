@@ -4,7 +4,7 @@ use std::vec::Vec;
 
 use super::world::World;
 use crate::core::event::EventKind;
-use crate::core::{Freshness, InvalidationState, Outcome, ReadCall, Targets, WriteKind};
+use crate::core::{CacheConfig, Freshness, InvalidationState, Millis, Outcome, ReadCall, Targets, WriteKind};
 
 /// A world in which "k" is stored with the tag "t".
 fn tagged() -> World {
@@ -279,6 +279,26 @@ fn a_set_after_a_read_of_its_own_request_is_one_exchange_and_loses_to_an_invalid
     assert_eq!(world.applied.get(&lost), Some(&false));
     assert!(!world.has("k"));
     world.assert_idle();
+}
+
+#[test]
+fn a_set_after_a_stale_value_is_as_stale_as_that_was() {
+    let mut world = World::configured(CacheConfig { swr: Millis::seconds(60), ..CacheConfig::default() });
+    world.read(1, "k");
+    world.answer();
+    world.callbacks();
+    world.answer();
+    world.write(2, Targets { keys: &["k"], ..Targets::default() }, WriteKind::Expire);
+    world.answer();
+    let stale = world.read(3, "k");
+    world.answer();
+    let set = world.set(3, "k");
+    world.answer();
+    assert_eq!((world.served[&stale].outcome, world.applied.get(&set)), (Outcome::Stale, Some(&true)));
+    // What was set may follow from what had been made stale.
+    let after = world.read(4, "k");
+    world.answer();
+    assert_eq!(world.served[&after].outcome, Outcome::Stale);
 }
 
 #[test]
