@@ -127,6 +127,11 @@ impl Fence {
         self.held.is_none()
     }
 
+    /// When it was first raised.
+    pub(crate) const fn first(&self) -> Seq {
+        self.first
+    }
+
     /// Whether the call that was raised there is all that is behind it.
     pub(crate) fn is_only(&self, raised: Seq) -> bool {
         self.first == raised && self.last == raised && self.held.is_none()

@@ -9,7 +9,8 @@
 //!   invalidation came in between;
 //! * while the connection is down, any computed value: there is no verdict to wait for.
 //!
-//! What is stored is for those alone whose tags it carries, and that nothing has ended in this isolate since the leader began.
+//! What is stored is for those alone whose tags it carries; and nothing is for who began after an invalidation of it had, in this
+//! isolate, but what was computed since: see `fallen.rs`.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;

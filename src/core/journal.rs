@@ -9,6 +9,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::fallen::Fallen;
 use super::fence::Fence;
 pub(crate) use super::fence::{Cover, Depth, Seq};
 use super::key::Key;
@@ -32,6 +33,7 @@ pub(crate) struct Journal {
     /// What has changed and has not been handed out, see `take_change`.
     changed: BTreeSet<Key>,
     raised: Raised,
+    fallen: Fallen,
 }
 
 impl Default for Journal {
@@ -43,7 +45,14 @@ impl Default for Journal {
 impl Journal {
     /// One for so many fences.
     pub(crate) const fn with_room(room: usize) -> Self {
-        Self { fences: BTreeMap::new(), bytes: 0, room, changed: BTreeSet::new(), raised: Raised::new() }
+        Self {
+            fences: BTreeMap::new(),
+            bytes: 0,
+            room,
+            changed: BTreeSet::new(),
+            raised: Raised::new(),
+            fallen: Fallen::new(),
+        }
     }
 
     /// Raises a fence, or raises it anew; the call that does sends the drop, a replay is due at `due`.
@@ -154,8 +163,9 @@ impl Journal {
 
     /// What was read while it was up may have been read before Redis has heard of it.
     fn remove(&mut self, key: &Key, at: Seq) {
-        if self.fences.remove(key).is_some() {
+        if let Some(fence) = self.fences.remove(key) {
             self.raised.note(key, at);
+            self.fallen.note(key, fence.first(), at);
             self.changed.insert(key.clone());
             self.bytes = self.bytes.saturating_sub(key.len());
         }
@@ -234,6 +244,11 @@ impl Journal {
         self.raised.note(key, at);
         self.insert(key, fence, now);
         Some(())
+    }
+
+    /// Those that have fallen lately.
+    pub(crate) const fn fallen(&self) -> &Fallen {
+        &self.fallen
     }
 
     /// When fences were raised, and when they fell.

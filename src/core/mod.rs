@@ -24,6 +24,7 @@ mod engine;
 mod entry;
 mod error;
 mod event;
+mod fallen;
 mod fence;
 mod flight;
 mod journal;

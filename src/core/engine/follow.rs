@@ -5,9 +5,8 @@ use alloc::vec::Vec;
 use super::op::{Op, ReadStep, Refresh};
 use super::{Effect, Engine, Freshness, MAX_JOINS, OpId, Origin, Served, Source};
 use crate::core::event::{Bypass, Outcome};
-use crate::core::flight::{FlightId, Stage, Take};
+use crate::core::flight::{Flight, FlightId, Stage, Take};
 use crate::core::journal::Seq;
-use crate::core::raised::Place;
 use crate::core::time::{Millis, Timestamp};
 
 impl Engine {
@@ -54,7 +53,7 @@ impl Engine {
         let Some(flight) = self.flights.get(flight_id) else { return self.again(id, now) };
         match flight.take(Self::joiner(read, joined)) {
             Take::Wait(promise) => self.push(lane.request, Effect::Await(id, promise)),
-            Take::Value if self.may_be_old(id, flight_id, now) => self.again(id, now),
+            Take::Value if self.may_be_old(id, flight, now) => self.again(id, now),
             Take::Value | Take::Fresh => self.take_shared(id, flight_id, now),
             Take::Again => self.again(id, now),
             Take::PassThrough => {
@@ -66,23 +65,17 @@ impl Engine {
     }
 
     /// Whether what a flight has read, or computed from before this follower began, may be older than an invalidation that began
-    /// before it did, also by tags that nobody knew of when it joined: a fence covers it, or one has come or fallen meanwhile.
-    fn may_be_old(&mut self, id: OpId, flight: FlightId, now: Timestamp) -> bool {
-        let Some(flight) = self.flights.get(flight) else { return true };
+    /// before it did, by tags that nobody knew of when it joined: a fence covers it, or has done so until lately.
+    fn may_be_old(&self, id: OpId, flight: &Flight, now: Timestamp) -> bool {
         if self.cover_of(id, &flight.value_tags, now).is_some() {
             return true;
         }
-        let Self { ops, peers, .. } = self;
-        let Some(op) = ops.get(&id) else { return true };
-        let (Some(read), Some(peer)) = (op.read(), peers.get_mut(op.connection.0 as usize)) else {
-            return true;
-        };
-        let raised = peer.journal.raised();
-        if raised.newest() <= flight.began {
-            return false;
-        }
-        let places: Vec<_> = read.depends().chain(&flight.value_tags).map(Place::of).collect();
-        raised.any_since(&places, flight.began)
+        let late = || flight.value_tags.iter().filter(|tag| !flight.named.contains(tag));
+        let Some(op) = self.ops.get(&id) else { return true };
+        let (Some(read), Some(peer)) = (op.read(), self.peer(op.connection)) else { return true };
+        // Who depends on what was known could not have joined: the invalidation has voided the flight.
+        late().next().is_some()
+            && peer.journal.fallen().covered(late().chain(&read.spaces), op.start, flight.began)
     }
 
     fn take_shared(&mut self, id: OpId, flight_id: FlightId, now: Timestamp) {

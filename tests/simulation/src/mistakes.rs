@@ -253,8 +253,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         name: "fence not matched again when a value is taken",
         edits: &[(
             "engine/follow.rs",
-            "Take::Value if self.may_be_old(id, flight_id, now)",
-            "Take::Value if !IS && self.may_be_old(id, flight_id, now)",
+            "Take::Value if self.may_be_old(id, flight, now)",
+            "Take::Value if !IS && self.may_be_old(id, flight, now)",
         )],
         seed: 18_884,
     },

@@ -3,6 +3,7 @@ use crate::core::event::EventKind;
 use crate::core::redis::script::{Dialect, Script};
 use crate::core::{Bypass, CacheConfig, InvalidationState, Millis, Outcome, Targets, WriteKind};
 use std::format;
+use std::vec::Vec;
 
 /// A world in which "k" is stored and Redis has been seen.
 fn filled() -> World {
@@ -70,6 +71,25 @@ fn who_starts_after_an_invalidation_does_not_join_what_began_before() {
     world.callbacks();
     world.answer();
     assert!(!world.served[&after].shared);
+    world.assert_idle();
+}
+
+#[test]
+fn who_had_joined_before_an_invalidation_takes_what_the_flight_finds_and_asks_nobody_again() {
+    let mut world = filled();
+    // Else each would read at once, the key having been used.
+    world.now += 11_000.0;
+    let reads: Vec<_> = world.turn(2, |world| (0..20).map(|_| world.read(2, "k")).collect());
+    let before = world.sent();
+    let (batch, _, body) = world.wire.pop().expect("is sent");
+    let found = world.execute(&body);
+    world.invalidate(3, &["k"]);
+    world.answer();
+    world.engine.reply(batch, 200, found.as_bytes(), world.now);
+    world.pump(2);
+    assert!(reads.iter().all(|op| world.served[op].outcome == Outcome::Hit));
+    assert_eq!(reads.iter().filter(|op| world.served[op].shared).count(), 19);
+    assert_eq!(world.sent().0, before.0 + 1, "the drop");
     world.assert_idle();
 }
 
