@@ -173,7 +173,9 @@ impl Oracle {
         }
         // Sharing without a verdict while the connection is down is bounded by the flight's deadline, and strict reads do not.
         let unverified = served.shared && served.reason == Some(Bypass::Down);
-        if unverified && reader.freshness != Freshness::Normal && value.read < reader.started {
+        // Whoever waited for the fill's verdict has one, whatever kept the value's own reader from asking.
+        let verdict = served.stored == Some(true);
+        if unverified && !verdict && reader.freshness != Freshness::Normal && value.read < reader.started {
             return Some(String::from("strict or forced, and shared without a verdict"));
         }
         if unverified && reader.freshness == Freshness::Normal {
@@ -305,11 +307,18 @@ mod tests {
     fn sharing_without_a_verdict_is_bounded_and_not_for_the_strict() {
         let mut oracle = Oracle::new(100);
         oracle.add(rule(Standing::Applied(20)));
-        let shared = Served { outcome: Outcome::Bypass, reason: Some(Bypass::Down), shared: true, ..FRESH };
+        let (outcome, reason) = (Outcome::Bypass, Some(Bypass::Down));
+        let shared = Served { outcome, reason, shared: true, stored: None, ..FRESH };
         assert!(!judge(&oracle, &Reader { at: Some(100), ..reader(21) }, &shared, &value(9)));
         assert!(judge(&oracle, &Reader { at: Some(101), ..reader(21) }, &shared, &value(9)));
         assert!(judge(&oracle, &Reader { freshness: Freshness::Strict, ..reader(9) }, &shared, &value(8)));
         assert!(!judge(&oracle, &Reader { freshness: Freshness::Strict, ..reader(9) }, &shared, &value(9)));
+        let stored = Served { stored: Some(true), ..shared };
+        assert!(!judge(&oracle, &Reader { freshness: Freshness::Strict, ..reader(9) }, &stored, &value(8)));
+        assert!(
+            judge(&oracle, &Reader { freshness: Freshness::Strict, ..reader(21) }, &stored, &value(9)),
+            "P5"
+        );
     }
 
     #[test]
