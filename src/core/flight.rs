@@ -57,7 +57,7 @@ pub(crate) enum Stage {
 /// What a follower is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Take {
-    /// Take the value, unless a fence covers it.
+    /// Take the value, unless a fence covers it, or has until lately.
     Value,
     /// Take the value: its callback started later.
     Fresh,

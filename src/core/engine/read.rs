@@ -146,9 +146,10 @@ impl Engine {
             }
         }
         if cover == Some(Cover::Refused) {
-            // Where all reads go by, no answer would remind of what else is pending.
-            self.replay_if_due(lane, now);
-            return self.run(id, Some(Bypass::PendingInvalidation), now);
+            self.run(id, Some(Bypass::PendingInvalidation), now);
+            // Where all reads go by, no answer would remind of what else is pending. Last, since room for it may be made by forgetting
+            // the oldest operations.
+            return self.replay_if_due(lane, now);
         }
         self.ask_read(id, self.read_deadline(id, now), false, now);
     }

@@ -290,3 +290,35 @@ fn a_mutate_of_a_request_without_budget_runs_unmarked_and_is_pending() {
     let set = world.write(1, Targets { keys: &["k"], ..Targets::default() }, WriteKind::Invalidate);
     assert_eq!(world.not_applied[&set], (InvalidationState::Pending, false));
 }
+
+#[test]
+fn a_read_is_not_served_for_a_drop_that_was_carried_out_in_another_batch() {
+    let mut world = World::new();
+    let keys: Vec<String> = (0..200).map(|n| format!("k{n}")).collect();
+    for (request, key) in (1000..).zip(&keys) {
+        world.read_tagged(request, key, &["t"]);
+        world.answer();
+        world.callbacks();
+        world.answer();
+    }
+    world.served.clear();
+    world.now += 11_000.0;
+    world.invalidate_tags(2, &["t"]);
+    world.refuse();
+    world.write(2, Targets { all: true, ..Targets::default() }, WriteKind::Invalidate);
+    world.refuse();
+    world.turn(3, |world| {
+        for key in &keys {
+            world.read_call(ReadCall { many: true, tags: &["t"], ..world.call(3, key) });
+        }
+    });
+    // Two drops and a read for each key: one key's drops end a batch, and its read begins the next, which Redis executes first.
+    let (second, _, body) = world.wire.pop().expect("is split");
+    let found = world.execute(&body);
+    world.answer();
+    world.engine.reply(second, 200, found.as_bytes(), world.now);
+    world.pump(3);
+    world.callbacks();
+    assert_eq!(world.served.len(), 200);
+    assert!(world.served.values().all(|served| served.outcome != Outcome::Hit));
+}

@@ -269,6 +269,33 @@ fn what_is_pending_is_sent_though_reads_go_by_for_what_is_refused() {
 }
 
 #[test]
+fn a_read_that_goes_by_is_not_forgotten_for_the_replay_that_it_starts() {
+    let mut world = World::configured(CacheConfig { flight: Millis::seconds(300), ..CacheConfig::default() });
+    world.read(1, "z");
+    world.answer();
+    world.callbacks();
+    world.answer();
+    // Its callback never ends.
+    world.read(2, "k");
+    world.answer();
+    let follower = world.read(3, "k");
+    for n in 0..250 {
+        world.read(1000 + n, &format!("busy {n}"));
+        world.answer();
+    }
+    world.write(4, Targets { all: true, ..Targets::default() }, WriteKind::Invalidate);
+    let noperm = r#"[{"error":"NOPERM this user has no permissions to run the 'hdel' command"}]"#;
+    world.answer_with(200, noperm);
+    world.answer_with(200, noperm);
+    world.invalidate_tags(5, &["t"]);
+    world.refuse();
+    world.now += 300_010.0;
+    world.engine.timer(crate::core::RequestId(3), world.now);
+    world.pump(3);
+    assert!(world.running.contains(&follower));
+}
+
+#[test]
 fn a_set_ends_what_is_stored_first_and_stores_under_a_generation_of_its_own() {
     let mut world = filled();
     let before = world.generation("k");
