@@ -161,12 +161,16 @@ describe("the callback", () => {
     await other.expire({ keys: ["a", "b"] });
     const stale = await other.getMany(["a", "b"], byKey, { swr: "1h" });
     expect([...stale.values()]).toEqual(["old a", "new b"]);
+    for (const key of ["a", "b"]) {
+      const header = (await stage.redis.command("HGET", `leeward:k::${key}`, "h:")) as string;
+      expect(header).toMatch(/ 60000 3600000 3600000 j /);
+    }
   });
 
   test.each([
     ["a key that is there", "there", "another text"],
     ["no key", undefined, "undefined"],
-  ])("has a TypeError for what it says of %s, which it may catch", async (_, key, got) => {
+  ])("has a TypeError for what it says of %s", async (_, key, got) => {
     const { cache, ...stage } = await withCache();
     await cache.getMany(["there"], byKey);
     await stage.filled(cache, 1);
