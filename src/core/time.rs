@@ -76,14 +76,19 @@ impl Timestamp {
     }
 }
 
+/// More than that between two readings may be a step of the clock.
+const STEP: u64 = 5_000;
+
 /// Turns readings of a clock that may go backwards into a time that does not.
 ///
 /// A step backwards counts as no time: from there on the clock's progress counts again. A step forwards is taken as it is,
-/// since it cannot be told from a request that was frozen; all that it can do is end waits early.
+/// since it cannot be told from an isolate that had nothing to do; all that it can do is end waits early. Whether a request is
+/// alive must not be judged by it: see `leapt`.
 #[derive(Debug, Default)]
 pub struct Clock {
     last: u64,
     behind: u64,
+    leapt: u64,
 }
 
 impl Clock {
@@ -92,6 +97,7 @@ impl Clock {
         if host.0 < self.last {
             self.behind = self.behind.saturating_add(self.last - host.0);
         }
+        self.leapt = self.leapt.saturating_add(host.0.saturating_sub(self.last).saturating_sub(STEP));
         self.last = host.0;
         Timestamp(host.0.saturating_add(self.behind))
     }
@@ -100,6 +106,12 @@ impl Clock {
     #[must_use]
     pub const fn last(&self) -> Timestamp {
         Timestamp(self.last.saturating_add(self.behind))
+    }
+
+    /// How much of the time so far may have been steps: in it nobody can have been expected to act.
+    #[must_use]
+    pub const fn leapt(&self) -> Millis {
+        Millis(self.leapt)
     }
 
     /// What the host's clock shows, or will show, at `time`.
@@ -122,6 +134,20 @@ mod tests {
         assert_eq!(b.since(a), Millis::ZERO);
         assert_eq!(c.since(b), Millis::new(10));
         assert_eq!(clock.host(c), Timestamp::from_ms(410));
+    }
+
+    #[test]
+    fn a_step_forwards_counts_and_is_told_and_a_pause_counts_a_little() {
+        let mut clock = Clock::default();
+        let a = clock.read(Timestamp::from_ms(1_000_000));
+        let before = clock.leapt();
+        let b = clock.read(Timestamp::from_ms(1_005_000));
+        assert_eq!((b.since(a), clock.leapt()), (Millis::new(5_000), before));
+        let c = clock.read(Timestamp::from_ms(4_605_000));
+        assert_eq!(c.since(b), Millis::new(3_600_000));
+        assert_eq!(clock.leapt().get() - before.get(), 3_595_000);
+        clock.read(Timestamp::from_ms(1_000_000));
+        assert_eq!(clock.leapt().get() - before.get(), 3_595_000, "backwards");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::op::{Kind, Op};
 use super::{CacheId, ConnectionId, RequestId};
 use crate::core::journal::Seq;
-use crate::core::time::Timestamp;
+use crate::core::time::{Millis, Timestamp};
 
 /// Request, settings and connection of an operation or a batch.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,18 @@ impl Op {
     /// One that begins now.
     pub(super) const fn new(lane: Lane, began: Timestamp, start: Seq, kind: Kind) -> Self {
         let Lane { request, cache, connection, anchored } = lane;
-        Self { request, cache, connection, anchored, began, start, due: None, bytes: 0, kind }
+        Self {
+            request,
+            cache,
+            connection,
+            anchored,
+            began,
+            start,
+            due: None,
+            bytes: 0,
+            leapt: Millis::ZERO,
+            kind,
+        }
     }
 
     pub(super) const fn lane(&self) -> Lane {

@@ -376,13 +376,16 @@ impl Engine {
     /// Takes an operation in. `None`: no room, even without those whose requests have surely ended.
     fn insert(&mut self, mut op: Op) -> Option<OpId> {
         let bytes = op.key_bytes();
-        op.bytes = bytes;
+        let leapt = self.clock.leapt();
+        (op.bytes, op.leapt) = (bytes, leapt);
         let now = op.began;
         let many = self.ops.len() >= MANY_OPS || self.held + bytes > MAX_HELD;
         if many && self.swept.is_none_or(|swept| now.since(swept) > SWEEP) {
             self.swept = Some(now);
+            // Without any room, nobody is given the benefit of the doubt.
+            let leapt = if self.ops.len() >= MAX_OPS { Millis::ZERO } else { leapt };
             let old: Vec<OpId> =
-                self.ops.iter().filter(|(_, op)| op.is_dead(now)).map(|(id, _)| *id).collect();
+                self.ops.iter().filter(|(_, op)| op.is_dead(now, leapt)).map(|(id, _)| *id).collect();
             for id in old {
                 self.forget(id);
             }

@@ -32,6 +32,8 @@ pub(super) struct Op {
     pub(super) due: Option<Timestamp>,
     /// Bytes of keys that are counted for it.
     pub(super) bytes: usize,
+    /// How far the clock had leapt when it was taken in.
+    pub(super) leapt: Millis,
     pub(super) kind: Kind,
 }
 
@@ -343,10 +345,11 @@ impl Op {
         self.due.into_iter().chain(self.read().and_then(Read::bound)).min()
     }
 
-    /// Whether its request must have ended without a word.
-    pub(super) fn is_dead(&self, now: Timestamp) -> bool {
-        let late = self.due.is_some_and(|due| now.since(due) > LATE);
-        late || now.since(self.began) > OP_LIFE
+    /// Whether its request must have ended without a word. So far the clock may have leapt by `leapt` in all: its timers have not.
+    pub(super) fn is_dead(&self, now: Timestamp, leapt: Millis) -> bool {
+        let leapt = leapt.get().saturating_sub(self.leapt.get());
+        let more_than = |span: Millis, since| now.since(since).get() > span.get().saturating_add(leapt);
+        self.due.is_some_and(|due| more_than(LATE, due)) || more_than(OP_LIFE, self.began)
     }
 
     /// The flight it follows.

@@ -1,5 +1,7 @@
 //! When the connection goes down, what it costs meanwhile, and how it comes back.
 
+use std::format;
+
 use super::world::World;
 use crate::core::event::EventKind;
 use crate::core::{Bypass, Millis, Outcome, ReadCall, StateName, Waits};
@@ -108,4 +110,21 @@ fn an_attempt_that_is_given_up_has_failed_and_nobody_waits_for_its_time() {
     let read = world.read(2, "l");
     world.callbacks();
     assert_eq!(world.served[&read].reason, Some(Bypass::Down));
+}
+
+#[test]
+fn a_clock_that_steps_forwards_makes_nobody_forgotten_who_is_under_way() {
+    let mut world = World::new();
+    for n in 0..250 {
+        world.read(n, &format!("k{n}"));
+    }
+    world.now += 3_600_000.0;
+    world.read(900, "after");
+    assert_eq!(world.engine.under_way()[0], 251);
+    // Nobody drives them: they are as good as dead.
+    for n in 0..5 {
+        world.now += 5_000.0;
+        world.read(901 + n, "later");
+    }
+    assert!(world.engine.under_way()[0] <= 6);
 }
