@@ -84,7 +84,7 @@ const MAX_HELD: usize = 4 << 20;
 const LATE: Millis = Millis::seconds(10);
 /// An operation older than this belongs to a request that was ended, or to a callback that never settles. It is forgotten
 /// when room is needed; should its callback settle after all, the driver returns the value by itself.
-const OP_LIFE: Millis = Millis::seconds(300);
+const OP_LIFE: Millis = Millis::seconds(600);
 /// At most so many caches and connections in an isolate.
 const MAX_CACHES: usize = 256;
 const MAX_CONNECTIONS: usize = 64;
