@@ -1,5 +1,5 @@
 //! Fences of tags and namespaces that have fallen lately. Who began while one was up must not be given what was read before it was
-//! raised, and a flight that has been under way all the time may still have that, if nobody knew that it depends on the tag: else
+//! raised, and a flight that has been under way since before that may still have it, if nobody knew that it depends on the tag: else
 //! the invalidation would have voided it.
 
 use alloc::collections::VecDeque;
@@ -7,22 +7,22 @@ use alloc::collections::VecDeque;
 use super::fence::Seq;
 use super::key::{Key, KeyKind};
 
-/// So many are remembered; who was under way when an older one fell is told that he may be concerned.
+/// So many are remembered; of a flight that was under way when an older one was raised, nothing is known.
 const MOST: usize = 64;
 
-/// One of them.
+/// One of them: when it was raised, first and last.
 #[derive(Debug)]
 struct Past {
     key: Key,
-    raised: Seq,
-    fell: Seq,
+    first: Seq,
+    last: Seq,
 }
 
 /// The last of them, in the order in which they fell.
 #[derive(Debug, Default)]
 pub(crate) struct Fallen {
     lately: VecDeque<Past>,
-    /// When the last one fell that is not among them.
+    /// When the latest that is not among them was raised last.
     forgotten: Seq,
 }
 
@@ -31,20 +31,20 @@ impl Fallen {
         Self { lately: VecDeque::new(), forgotten: Seq(0) }
     }
 
-    /// A fence falls that had been raised first at `raised`.
-    pub(crate) fn note(&mut self, key: &Key, raised: Seq, fell: Seq) {
+    /// A fence falls that had been raised at `first`, and at `last` once more.
+    pub(crate) fn note(&mut self, key: &Key, first: Seq, last: Seq) {
         if key.kind() == KeyKind::Entry {
             return;
         }
         if self.lately.len() == MOST
             && let Some(oldest) = self.lately.pop_front()
         {
-            self.forgotten = oldest.fell;
+            self.forgotten = self.forgotten.max(oldest.last);
         }
-        self.lately.push_back(Past { key: key.clone(), raised, fell });
+        self.lately.push_back(Past { key: key.clone(), first, last });
     }
 
-    /// Whether one of these was up when somebody began at `began`, and has fallen after `since`.
+    /// Whether one of these was up when a follower began at `began`, whose flight has been under way since before, from `since` on.
     pub(crate) fn covered<'a>(
         &self,
         keys: impl IntoIterator<Item = &'a Key>,
@@ -52,7 +52,7 @@ impl Fallen {
         since: Seq,
     ) -> bool {
         let covers = |key: &Key| {
-            self.lately.iter().any(|past| past.key == *key && past.raised < began && since < past.fell)
+            self.lately.iter().any(|past| past.key == *key && past.first < began && since < past.last)
         };
         since < self.forgotten || keys.into_iter().any(covers)
     }
@@ -67,35 +67,32 @@ mod tests {
     }
 
     #[test]
-    fn one_that_was_raised_before_somebody_began_and_fell_while_the_other_was_under_way_counts() {
+    fn one_counts_that_was_raised_after_the_flight_and_before_its_follower_began() {
         let mut fallen = Fallen::new();
-        fallen.note(&tag("t"), Seq(10), Seq(20));
+        fallen.note(&tag("t"), Seq(10), Seq(10));
         let covered = |tags: &[Key], began, since| fallen.covered(tags, Seq(began), Seq(since));
-        assert!(covered(&[tag("s"), tag("t")], 11, 19));
-        assert!(!covered(&[tag("t")], 10, 5), "he began before it was raised");
-        assert!(!covered(&[tag("t")], 21, 20), "the other began after it had fallen");
-        assert!(!covered(&[tag("s")], 11, 5), "another tag");
+        assert!(covered(&[tag("s"), tag("t")], 11, 9));
+        assert!(!covered(&[tag("t")], 10, 9), "the follower began before it was raised");
+        assert!(!covered(&[tag("t")], 11, 10), "the flight began after it was raised");
+        assert!(!covered(&[tag("s")], 11, 9), "another tag");
     }
 
     #[test]
-    fn each_counts_by_itself_and_what_is_forgotten_may_have_been_any() {
+    fn each_raise_counts_and_what_is_forgotten_may_have_been_any() {
         let mut fallen = Fallen::new();
-        fallen.note(&tag("t"), Seq(10), Seq(20));
-        fallen.note(&tag("t"), Seq(30), Seq(40));
-        assert!(fallen.covered(&[tag("t")], Seq(11), Seq(5)), "the first");
-        assert!(!fallen.covered(&[tag("t")], Seq(21), Seq(20)), "neither");
-        assert!(fallen.covered(&[tag("t")], Seq(31), Seq(20)), "the second");
-        fallen.note(&Key::entry("p", "", "k"), Seq(1), Seq(45));
-        assert!(
-            !fallen.covered(&[Key::entry("p", "", "k")], Seq(41), Seq(41)),
-            "what depends on a key is known"
-        );
+        fallen.note(&tag("t"), Seq(10), Seq(15));
+        fallen.note(&tag("t"), Seq(30), Seq(30));
+        let covered = |fallen: &Fallen, tag, began, since| fallen.covered([&tag], Seq(began), Seq(since));
+        assert!(covered(&fallen, tag("t"), 11, 12), "raised anew since");
+        assert!(!covered(&fallen, tag("t"), 16, 15), "neither");
+        assert!(covered(&fallen, tag("t"), 31, 20), "the second");
+        let entry = Key::entry("p", "", "k");
+        fallen.note(&entry, Seq(1), Seq(40));
+        assert!(!covered(&fallen, entry, 41, 35), "what depends on a key is known");
         for n in 0..64 {
-            fallen.note(&tag("other"), Seq(50 + n), Seq(51 + n));
+            fallen.note(&tag("other"), Seq(50 + n), Seq(50 + n));
         }
         assert_eq!(fallen.lately.len(), MOST);
-        assert!(
-            fallen.covered(&[tag("s")], Seq(99), Seq(39)) && !fallen.covered(&[tag("s")], Seq(99), Seq(40))
-        );
+        assert!(covered(&fallen, tag("s"), 99, 29) && !covered(&fallen, tag("s"), 99, 30));
     }
 }

@@ -127,9 +127,9 @@ impl Fence {
         self.held.is_none()
     }
 
-    /// When it was first raised.
-    pub(crate) const fn first(&self) -> Seq {
-        self.first
+    /// When it was raised first, and last.
+    pub(crate) const fn raised(&self) -> (Seq, Seq) {
+        (self.first, self.last)
     }
 
     /// Whether the call that was raised there is all that is behind it.

@@ -165,7 +165,8 @@ impl Journal {
     fn remove(&mut self, key: &Key, at: Seq) {
         if let Some(fence) = self.fences.remove(key) {
             self.raised.note(key, at);
-            self.fallen.note(key, fence.first(), at);
+            let (first, last) = fence.raised();
+            self.fallen.note(key, first, last);
             self.changed.insert(key.clone());
             self.bytes = self.bytes.saturating_sub(key.len());
         }

@@ -236,6 +236,29 @@ fn who_began_after_an_invalidation_does_not_take_what_a_flight_has_stored_before
 }
 
 #[test]
+fn what_a_flight_has_computed_that_began_after_an_invalidation_is_for_all_that_follow_it() {
+    let mut world = World::new();
+    let first = world.read(1, "k");
+    world.answer();
+    world.await_tags(first, &["late"]);
+    world.answer();
+    world.callback_with(first, true, &["late"]);
+    world.answer();
+    world.now += 11_000.0;
+    world.invalidate_tags(2, &["late"]);
+    world.refuse();
+    // The drop goes ahead of its read.
+    let leader = world.read(3, "k");
+    world.answer_all();
+    let before = world.sent();
+    let followers: Vec<_> = (10..30).map(|request| world.read(request, "k")).collect();
+    world.callback_with(leader, true, &["late"]);
+    world.answer_all();
+    assert!(followers.iter().all(|op| world.served[op].shared));
+    assert_eq!(world.sent().0, before.0 + 1, "the fill");
+}
+
+#[test]
 fn versions_that_do_not_come_free_the_callback_and_are_not_stored() {
     let mut world = World::new();
     let op = world.read(1, "k");

@@ -289,7 +289,7 @@ fn a_read_that_goes_by_is_not_forgotten_for_the_replay_that_it_starts() {
     world.answer_with(200, noperm);
     world.invalidate_tags(5, &["t"]);
     world.refuse();
-    for _ in 0..61 {
+    for _ in 0..121 {
         world.now += 5_000.0;
         world.engine.timer(crate::core::RequestId(999), world.now);
     }
