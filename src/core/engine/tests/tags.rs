@@ -4,7 +4,9 @@ use std::vec::Vec;
 
 use super::world::World;
 use crate::core::event::EventKind;
-use crate::core::{CacheConfig, Freshness, InvalidationState, Millis, Outcome, ReadCall, Targets, WriteKind};
+use crate::core::{
+    CacheConfig, Freshness, InvalidationState, Millis, OpId, Outcome, ReadCall, Targets, WriteKind,
+};
 
 /// A world in which "k" is stored with the tag "t".
 fn tagged() -> World {
@@ -155,12 +157,18 @@ fn a_late_tag_is_returned_not_stored_and_stored_the_next_time() {
     world.assert_idle();
 }
 
-#[test]
-fn a_late_tag_that_is_awaited_is_stored_at_once() {
+/// A world in which the callback of "k" waits for the version of the tag "late".
+fn awaiting_late() -> (World, OpId) {
     let mut world = World::new();
     let op = world.read(1, "k");
     world.answer();
     world.await_tags(op, &["late"]);
+    (world, op)
+}
+
+#[test]
+fn a_late_tag_that_is_awaited_is_stored_at_once() {
+    let (mut world, op) = awaiting_late();
     assert!(world.tagged.is_empty(), "the callback waits");
     world.answer();
     assert_eq!(world.tagged, [op]);
@@ -192,10 +200,7 @@ fn a_callback_that_awaits_several_goes_on_when_all_are_known() {
 
 #[test]
 fn an_invalidation_after_the_versions_were_read_keeps_the_value_out() {
-    let mut world = World::new();
-    let op = world.read(1, "k");
-    world.answer();
-    world.await_tags(op, &["late"]);
+    let (mut world, op) = awaiting_late();
     world.answer();
     world.invalidate_tags(2, &["late"]);
     world.answer();
@@ -207,10 +212,7 @@ fn an_invalidation_after_the_versions_were_read_keeps_the_value_out() {
 
 #[test]
 fn who_began_after_an_invalidation_does_not_take_what_a_flight_has_stored_before_it_was_carried_out() {
-    let mut world = World::new();
-    let first = world.read(1, "k");
-    world.answer();
-    world.await_tags(first, &["late"]);
+    let (mut world, first) = awaiting_late();
     world.answer();
     world.invalidate_tags(2, &["late"]);
     let (drop, _, drop_body) = world.wire.pop().expect("is sent");
@@ -237,10 +239,7 @@ fn who_began_after_an_invalidation_does_not_take_what_a_flight_has_stored_before
 
 #[test]
 fn what_a_flight_has_computed_that_began_after_an_invalidation_is_for_all_that_follow_it() {
-    let mut world = World::new();
-    let first = world.read(1, "k");
-    world.answer();
-    world.await_tags(first, &["late"]);
+    let (mut world, first) = awaiting_late();
     world.answer();
     world.callback_with(first, true, &["late"]);
     world.answer();
@@ -260,10 +259,7 @@ fn what_a_flight_has_computed_that_began_after_an_invalidation_is_for_all_that_f
 
 #[test]
 fn versions_that_do_not_come_free_the_callback_and_are_not_stored() {
-    let mut world = World::new();
-    let op = world.read(1, "k");
-    world.answer();
-    world.await_tags(op, &["late"]);
+    let (mut world, op) = awaiting_late();
     world.pass(250.0, 1..=1, false);
     assert_eq!(world.tagged, [op]);
     world.callback_with(op, true, &["late"]);

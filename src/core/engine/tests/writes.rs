@@ -248,17 +248,21 @@ fn a_read_only_token_refuses_and_the_fence_stays() {
     world.assert_idle();
 }
 
+fn refuse_all_and_leave_a_tag_pending(world: &mut World) {
+    world.write(801, Targets { all: true, ..Targets::default() }, WriteKind::Invalidate);
+    for command in ["evalsha", "hdel"] {
+        let noperm = format!(r#"[{{"error":"NOPERM this user has no permissions to run '{command}'"}}]"#);
+        world.answer_with(200, &noperm);
+    }
+    world.invalidate_tags(802, &["t"]);
+    world.refuse();
+}
+
 #[test]
 fn what_is_pending_is_sent_though_reads_go_by_for_what_is_refused() {
     let mut world = filled();
-    let spaces = Targets { all: true, ..Targets::default() };
-    world.write(2, spaces, WriteKind::Invalidate);
-    let noperm = r#"[{"error":"NOPERM this user has no permissions to run the 'hdel' command"}]"#;
-    world.answer_with(200, noperm);
-    world.answer_with(200, noperm);
-    world.invalidate_tags(3, &["t"]);
-    world.refuse();
-    // Request 3 is never driven again.
+    refuse_all_and_leave_a_tag_pending(&mut world);
+    // Those requests are never driven again.
     world.now += 60_000.0;
     let read = world.read(4, "k");
     world.callbacks();
@@ -283,12 +287,7 @@ fn a_read_that_goes_by_is_not_forgotten_for_the_replay_that_it_starts() {
         world.read(1000 + n, &format!("busy {n}"));
         world.answer();
     }
-    world.write(4, Targets { all: true, ..Targets::default() }, WriteKind::Invalidate);
-    let noperm = r#"[{"error":"NOPERM this user has no permissions to run the 'hdel' command"}]"#;
-    world.answer_with(200, noperm);
-    world.answer_with(200, noperm);
-    world.invalidate_tags(5, &["t"]);
-    world.refuse();
+    refuse_all_and_leave_a_tag_pending(&mut world);
     for _ in 0..121 {
         world.now += 5_000.0;
         world.engine.timer(crate::core::RequestId(999), world.now);
