@@ -6,6 +6,7 @@ import type {
   Cache,
   CacheEvent,
   CacheOptions,
+  Checked,
   Computes,
   ExecutionContextLike,
   Fill,
@@ -262,12 +263,12 @@ class UnboundClient extends CacheClient implements Cache {
   override wrap<A extends unknown[], T>(
     name: string,
     fn: Computes<A, T>,
-    options?: WrapOptions<A>,
+    options?: WrapOptions<A> & Checked<NoInfer<T>>,
   ): Wrapped<A, T>;
   override wrap<A extends unknown[], T>(
     name: string,
     fn: Computes<[fill: Fill, ...args: A], T>,
-    options: FillWrapOptions<A>,
+    options: FillWrapOptions<A> & Checked<NoInfer<T>>,
   ): Wrapped<A, T>;
   override wrap(name: unknown, fn: unknown, options?: unknown): Wrapped<unknown[], unknown> {
     return Object.assign(wrap(this, name, fn, options), {

@@ -267,12 +267,12 @@ export class CacheClient implements Contract {
   wrap<A extends unknown[], T>(
     name: string,
     fn: Computes<A, T>,
-    options?: WrapOptions<A>,
+    options?: WrapOptions<A> & Checked<NoInfer<T>>,
   ): BoundWrapped<A, T>;
   wrap<A extends unknown[], T>(
     name: string,
     fn: Computes<[fill: Fill, ...args: A], T>,
-    options: FillWrapOptions<A>,
+    options: FillWrapOptions<A> & Checked<NoInfer<T>>,
   ): BoundWrapped<A, T>;
   wrap(name: unknown, fn: unknown, options?: unknown): BoundWrapped<unknown[], unknown> {
     return wrap(this, name, fn, options);

@@ -277,7 +277,8 @@ export interface FillMany {
   skip(): void;
   /**
    * The same for one of the missing keys, and what is there for one alone: the stale value that was found for it, tags that only
-   * its data tell, and `notModified()`, which stands for its value in the Map or the list.
+   * its data tell, and `notModified()`, which stands for its value in the Map or the list. What is said last counts, of one or of
+   * all.
    *
    * @throws a `TypeError` for a key that is not missing.
    */

@@ -191,8 +191,8 @@ function fillOf(byKey: ReadonlyMap<string, Fill>): FillMany {
     of(key) {
       const fill = byKey.get(key);
       if (fill === undefined) {
-        const got = typeof key === "string" ? "another text" : typeName(key);
-        throw new TypeError(`fill.of() takes one of the ${fills.length} missing keys, got ${got}`);
+        const got = typeof key === "string" ? "another one" : typeName(key);
+        throw new TypeError(`fill.of() takes one of the missing keys, got ${got}`);
       }
       return fill;
     },
